@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Installs every Debian package that building, running and testing Knarr needs. Both `make up` and
+# `make test` call it; it is the only place where packages are named, and does nothing when all are there.
+set -euo pipefail
+
+# Building: a C compiler for ring and libseccomp's headers for the container runtime.
+packages=(gcc libc6-dev make pkg-config libseccomp-dev ca-certificates)
+# Running: nft programs Services; the example image is made from busybox.
+packages+=(nftables iproute2 busybox-static)
+# Testing: Python replays recorded API requests; a registry to pull from; curl for the showcase; procps for `ps`.
+packages+=(python3 curl procps docker-registry apache2-utils openssl util-linux conntrack)
+# kubectl: any version from 1.27 on serves; Debian's is the fallback where there is none.
+command -v kubectl >/dev/null || packages+=(kubernetes-client)
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+sudo=()
+if [ "$(id -u)" -ne 0 ]; then
+  command -v sudo >/dev/null || { echo "install.sh: run as root: apt-get install ${missing[*]}" >&2; exit 1; }
+  sudo=(sudo)
+fi
+echo "installing: ${missing[*]}"
+"${sudo[@]}" apt-get update -qq
+DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
