@@ -1,0 +1,19 @@
+//! What can go wrong with keys and certificates. No variant ever carries key material.
+
+use std::{io, path::PathBuf};
+
+#[derive(Debug, thiserror::Error)]
+pub enum PkiError {
+    #[error("{action} {}: {source}", path.display())]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+    #[error("{} is no usable {what}: {reason}; restore it from a backup, or remove it to have a new one made", path.display())]
+    Unusable { what: &'static str, path: PathBuf, reason: String },
+    #[error("{}: the certificate and the key beside it do not belong together; restore both from a backup", path.display())]
+    Mismatch { path: PathBuf },
+    #[error("make a certificate for {name}: {source}")]
+    Issue { name: String, source: rcgen::Error },
+    #[error("{what} is no valid PEM: {reason}")]
+    Pem { what: &'static str, reason: String },
+    #[error("set up TLS with these certificates: {0}")]
+    Tls(#[from] rustls::Error),
+}
