@@ -130,7 +130,7 @@ impl LabelSelector {
         for (key, value) in selector.get("matchLabels").and_then(Value::as_object).into_iter().flatten() {
             requirements.push(Requirement {
                 key: key.clone(),
-                operator: Operator::In,
+                operator: Operator::Equals,
                 values: vec![value.as_str().unwrap_or_default().to_owned()],
             });
         }
@@ -142,6 +142,7 @@ impl LabelSelector {
                 Err(error) => errors.push(error),
             }
         }
+        requirements.sort_by(|a, b| a.key.cmp(&b.key));
         if errors.is_empty() { Ok(Self::new(requirements)) } else { Err(errors) }
     }
 }

@@ -60,6 +60,34 @@ pub enum ColumnFormat {
     Name,
 }
 
+impl Column {
+    /// A column that always shows.
+    pub const fn new(name: &'static str, data_type: &'static str, description: &'static str) -> Self {
+        Self { name, data_type, format: ColumnFormat::None, description, priority: 0 }
+    }
+
+    /// A column of `-o wide`.
+    pub const fn wide(name: &'static str, data_type: &'static str, description: &'static str) -> Self {
+        Self { priority: 1, ..Self::new(name, data_type, description) }
+    }
+
+    /// The column with the object's name, first in nearly every table.
+    pub const fn name() -> Self {
+        const DESCRIPTION: &str = "Name of the object, unique among its kind within a namespace.";
+        Self { format: ColumnFormat::Name, ..Self::new("Name", "string", DESCRIPTION) }
+    }
+
+    /// The time since the object was created.
+    pub const fn age() -> Self {
+        Self::new("Age", "string", "Time since the object was created.")
+    }
+
+    /// The moment of creation, which tables without columns of their own show.
+    pub const fn created_at() -> Self {
+        Self::new("Created At", "date", "Moment at which the server made the object, in UTC.")
+    }
+}
+
 /// What is wrong with a name; `prefix` when it is the prefix of a generated one.
 pub type NameRule = fn(name: &str, prefix: bool) -> Vec<String>;
 
@@ -104,6 +132,36 @@ pub struct Facts {
 }
 
 impl Facts {
+    pub const CREATE_ONLY: &'static [Verb] = &[Verb::Create];
+
+    /// What most namespaced kinds share; to be completed with the names.
+    pub(crate) const NAMESPACED: Facts = Facts {
+        group: "",
+        version: "v1",
+        kind: "",
+        plural: "",
+        singular: "",
+        short_names: &[],
+        categories: &[],
+        scope: Scope::Namespaced,
+        verbs: Facts::STANDARD_VERBS,
+        subresources: &[],
+        definition: "",
+        storage: "",
+        relaxed: false,
+        generation: false,
+        name_rule: crate::names::subdomain,
+        update: UpdateRules { create_on_update: false, unconditional: true },
+        selectable: &[],
+        columns: &[Column::name(), Column::created_at()],
+    };
+
+    pub(crate) const CLUSTER: Facts = Facts { scope: Scope::Cluster, ..Facts::NAMESPACED };
+
+    /// What is asked and answered, and never stored.
+    pub(crate) const REVIEW: Facts =
+        Facts { scope: Scope::Cluster, verbs: Facts::CREATE_ONLY, name_rule: crate::names::any, ..Facts::NAMESPACED };
+
     pub const STANDARD_VERBS: &'static [Verb] = &[
         Verb::Create,
         Verb::Delete,
@@ -175,6 +233,13 @@ pub trait Kind: Send + Sync + 'static {
     fn warnings(_object: &Self::Object) -> Vec<String> {
         Vec::new()
     }
+
+    /// Turns the tree as this version serves it into the tree as it is stored. Only kinds that share their storage
+    /// with another version or group say something here.
+    fn into_stored(_object: &mut Object) {}
+
+    /// The way back of [`Kind::into_stored`].
+    fn from_stored(_object: &mut Object) {}
 
     /// The value of a field listed in `FACTS.selectable`. On the tree, since it runs for every event of a watch.
     fn field(_object: &Object, _field: &str) -> Option<String> {

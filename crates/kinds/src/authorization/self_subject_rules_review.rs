@@ -1,0 +1,28 @@
+//! `SelfSubjectRulesReview`: asks what the asker may do in a namespace.
+
+use api::k8s_openapi::api::authorization::v1;
+use apimachinery::Object;
+use serde_json::Value;
+
+use crate::print;
+use crate::{Facts, Kind, Now};
+
+pub struct SelfSubjectRulesReview;
+
+impl Kind for SelfSubjectRulesReview {
+    type Object = v1::SelfSubjectRulesReview;
+
+    const FACTS: Facts = Facts {
+        group: "authorization.k8s.io",
+        kind: "SelfSubjectRulesReview",
+        plural: "selfsubjectrulesreviews",
+        singular: "selfsubjectrulesreview",
+        definition: "io.k8s.api.authorization.v1.SelfSubjectRulesReview",
+        storage: "",
+        ..Facts::REVIEW
+    };
+
+    fn cells(object: &Object, _now: Now) -> Vec<Value> {
+        vec![print::name(object), print::created_at(object)]
+    }
+}

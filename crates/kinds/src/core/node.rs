@@ -1,0 +1,89 @@
+//! `Node`: a machine that runs pods.
+
+use std::collections::BTreeSet;
+
+use api::k8s_openapi::api::core::v1;
+use apimachinery::Object;
+use serde_json::Value;
+
+use crate::print;
+use crate::{Column, Facts, Kind, Now, Subresource};
+
+pub struct Node;
+
+impl Kind for Node {
+    type Object = v1::Node;
+
+    const FACTS: Facts = Facts {
+        kind: "Node",
+        plural: "nodes",
+        singular: "node",
+        short_names: &["no"],
+        subresources: &[Subresource::Proxy, Subresource::Status],
+        definition: "io.k8s.api.core.v1.Node",
+        storage: "minions",
+        selectable: &["spec.unschedulable"],
+        columns: &[
+            Column::name(),
+            Column::new("Status", "string", "Whether the node is ready and takes pods."),
+            Column::new("Roles", "string", "What the node is for, from its labels."),
+            Column::age(),
+            Column::new("Version", "string", "Version of the kubelet."),
+            Column::wide("Internal-IP", "string", "Address within the cluster."),
+            Column::wide("External-IP", "string", "Address for the outside."),
+            Column::wide("OS-Image", "string", "Operating system as it names itself."),
+            Column::wide("Kernel-Version", "string", "Version of the kernel."),
+            Column::wide("Container-Runtime", "string", "Name and version of the container runtime."),
+        ],
+        ..Facts::CLUSTER
+    };
+
+    fn field(object: &Object, field: &str) -> Option<String> {
+        (field == "spec.unschedulable").then(|| print::flag(object, &["spec", "unschedulable"]).to_string())
+    }
+
+    fn cells(object: &Object, now: Now) -> Vec<Value> {
+        let info = |field: &str| print::text_or(object, &["status", "nodeInfo", field], print::UNKNOWN).to_owned();
+        cells![
+            print::name(object),
+            readiness(object),
+            roles(object),
+            print::age(object, now),
+            print::text(object, &["status", "nodeInfo", "kubeletVersion"]),
+            address(object, "InternalIP"),
+            address(object, "ExternalIP"),
+            info("osImage"),
+            info("kernelVersion"),
+            info("containerRuntimeVersion"),
+        ]
+    }
+}
+
+fn readiness(object: &Object) -> String {
+    let ready = print::list(object, &["status", "conditions"]).iter().find(|c| print::str_in(c, &["type"]) == "Ready");
+    let mut words = match ready.map(|condition| print::str_in(condition, &["status"])) {
+        Some("True") => "Ready".to_owned(),
+        Some(_) => "NotReady".to_owned(),
+        None => "Unknown".to_owned(),
+    };
+    if print::flag(object, &["spec", "unschedulable"]) {
+        words.push_str(",SchedulingDisabled");
+    }
+    words
+}
+
+fn roles(object: &Object) -> String {
+    let role = |(key, value): (&str, &str)| match key.strip_prefix("node-role.kubernetes.io/") {
+        Some(role) if !role.is_empty() => Some(role.to_owned()),
+        None if key == "kubernetes.io/role" && !value.is_empty() => Some(value.to_owned()),
+        _ => None,
+    };
+    let roles: BTreeSet<String> = object.labels().filter_map(role).collect();
+    if roles.is_empty() { print::NONE.to_owned() } else { roles.into_iter().collect::<Vec<_>>().join(",") }
+}
+
+/// The first address of a type.
+fn address(object: &Object, kind: &str) -> String {
+    let of_type = print::list(object, &["status", "addresses"]).iter().find(|a| print::str_in(a, &["type"]) == kind);
+    of_type.map_or(print::NONE, |address| print::str_in(address, &["address"])).to_owned()
+}

@@ -1,0 +1,81 @@
+//! `Pod`: containers that run together on one node.
+
+mod row;
+
+use api::k8s_openapi::api::core::v1;
+use apimachinery::Object;
+use serde_json::Value;
+
+use crate::print;
+use crate::{Column, Facts, Kind, Now, Subresource};
+
+pub struct Pod;
+
+impl Kind for Pod {
+    type Object = v1::Pod;
+
+    const FACTS: Facts = Facts {
+        kind: "Pod",
+        plural: "pods",
+        singular: "pod",
+        short_names: &["po"],
+        categories: &["all"],
+        subresources: &[
+            Subresource::Attach,
+            Subresource::Binding,
+            Subresource::EphemeralContainers,
+            Subresource::Eviction,
+            Subresource::Exec,
+            Subresource::Log,
+            Subresource::PortForward,
+            Subresource::Proxy,
+            Subresource::Resize,
+            Subresource::Status,
+        ],
+        definition: "io.k8s.api.core.v1.Pod",
+        storage: "pods",
+        generation: true,
+        selectable: &[
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "spec.hostNetwork",
+            "status.phase",
+            "status.podIP",
+            "status.podIPs",
+            "status.nominatedNodeName",
+        ],
+        columns: &[
+            Column::name(),
+            Column::new("Ready", "string", "Containers that are ready, of all."),
+            Column::new("Status", "string", "What the containers together are doing."),
+            Column::new("Restarts", "string", "How often containers were restarted, and when last."),
+            Column::age(),
+            Column::wide("IP", "string", "Address of the pod."),
+            Column::wide("Node", "string", "The node the pod runs on."),
+            Column::wide("Nominated Node", "string", "The node where room is being made for the pod."),
+            Column::wide("Readiness Gates", "string", "Conditions met of those the pod waits for to be ready."),
+        ],
+        ..Facts::NAMESPACED
+    };
+
+    fn field(object: &Object, field: &str) -> Option<String> {
+        Some(match field {
+            "spec.hostNetwork" => print::flag(object, &["spec", "hostNetwork"]).to_string(),
+            "status.podIPs" => print::list(object, &["status", "podIPs"])
+                .first()
+                .map(|ip| print::str_in(ip, &["ip"]).to_owned())
+                .unwrap_or_default(),
+            _ if Self::FACTS.selectable.contains(&field) => {
+                let (part, field) = field.split_once('.')?;
+                print::text(object, &[part, field]).to_owned()
+            }
+            _ => return None,
+        })
+    }
+
+    fn cells(object: &Object, now: Now) -> Vec<Value> {
+        row::cells(object, now)
+    }
+}

@@ -1,0 +1,35 @@
+//! `PodTemplate`: a description of a pod, kept for later.
+
+use api::k8s_openapi::api::core::v1;
+use apimachinery::Object;
+use serde_json::Value;
+
+use crate::print;
+use crate::{Column, Facts, Kind, Now};
+
+pub struct PodTemplate;
+
+impl Kind for PodTemplate {
+    type Object = v1::PodTemplate;
+
+    const FACTS: Facts = Facts {
+        kind: "PodTemplate",
+        plural: "podtemplates",
+        singular: "podtemplate",
+        definition: "io.k8s.api.core.v1.PodTemplate",
+        storage: "podtemplates",
+        generation: true,
+        columns: &[
+            Column::name(),
+            Column::new("Containers", "string", "Names of the template's containers."),
+            Column::new("Images", "string", "Images of the template's containers."),
+            Column::new("Pod Labels", "string", "Labels that pods made from the template get."),
+        ],
+        ..Facts::NAMESPACED
+    };
+
+    fn cells(object: &Object, _now: Now) -> Vec<Value> {
+        let (containers, images) = print::containers(object, &["template", "spec"]);
+        cells![print::name(object), containers, images, print::labels(object.get(&["template", "metadata", "labels"]))]
+    }
+}

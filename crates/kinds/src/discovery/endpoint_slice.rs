@@ -1,0 +1,60 @@
+//! `EndpointSlice`: some of the addresses behind a service.
+
+use api::k8s_openapi::api::discovery::v1;
+use apimachinery::Object;
+use serde_json::Value;
+
+use crate::print;
+use crate::{Column, Facts, Kind, Now};
+
+pub struct EndpointSlice;
+
+impl Kind for EndpointSlice {
+    type Object = v1::EndpointSlice;
+
+    const FACTS: Facts = Facts {
+        group: "discovery.k8s.io",
+        kind: "EndpointSlice",
+        plural: "endpointslices",
+        singular: "endpointslice",
+        definition: "io.k8s.api.discovery.v1.EndpointSlice",
+        storage: "endpointslices",
+        generation: true,
+        columns: &[
+            Column::name(),
+            Column::new("AddressType", "string", "What kind of addresses the slice holds."),
+            Column::new("Ports", "string", "The first few ports."),
+            Column::new("Endpoints", "string", "The first few addresses."),
+            Column::age(),
+        ],
+        ..Facts::NAMESPACED
+    };
+
+    fn cells(object: &Object, now: Now) -> Vec<Value> {
+        let ports = print::list(object, &["ports"]).iter().map(|port| match port.get("port").and_then(Value::as_i64) {
+            Some(port) => port.to_string(),
+            None => "*".to_owned(),
+        });
+        let addresses = print::list(object, &["endpoints"])
+            .iter()
+            .flat_map(|endpoint| endpoint.get("addresses").and_then(Value::as_array).into_iter().flatten())
+            .map(|address| address.as_str().unwrap_or_default().to_owned());
+        cells![
+            print::name(object),
+            print::text(object, &["addressType"]),
+            first_few(&ports.collect::<Vec<_>>()),
+            first_few(&addresses.collect::<Vec<_>>()),
+            print::age(object, now),
+        ]
+    }
+}
+
+fn first_few(items: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let shown = items[..items.len().min(SHOWN)].join(",");
+    match items.len() {
+        0 => "<unset>".to_owned(),
+        n if n > SHOWN => format!("{shown} + {} more...", n - SHOWN),
+        _ => shown,
+    }
+}
