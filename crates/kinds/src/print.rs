@@ -1,8 +1,8 @@
 //! Cells of tables: durations, labels and lists as upstream's printers write them. All read trees, since a table may
 //! have thousands of rows.
 
+use api::jiff::Timestamp;
 use apimachinery::{LabelSelector, Object};
-use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::Now;

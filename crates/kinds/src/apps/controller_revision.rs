@@ -1,6 +1,6 @@
 //! `ControllerRevision`: a past state of a workload, to go back to.
 
-use api::k8s_openapi::api::apps::v1;
+use api::apps::v1;
 use apimachinery::Object;
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! `Deployment`: replicas of a pod, replaced step by step when the template changes.
 
-use api::k8s_openapi::api::apps::v1;
+use api::apps::v1;
 use apimachinery::Object;
 use serde_json::Value;
 

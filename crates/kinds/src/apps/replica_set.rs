@@ -1,6 +1,6 @@
 //! `ReplicaSet`: a number of like pods.
 
-use api::k8s_openapi::api::apps::v1;
+use api::apps::v1;
 use apimachinery::Object;
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! `SelfSubjectReview`: asks who the asker is.
 
-use api::k8s_openapi::api::authentication::v1;
+use api::authentication::v1;
 use apimachinery::Object;
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! `TokenReview`: asks whom a token stands for.
 
-use api::k8s_openapi::api::authentication::v1;
+use api::authentication::v1;
 use apimachinery::Object;
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! `SelfSubjectAccessReview`: asks whether the asker may do something.
 
-use api::k8s_openapi::api::authorization::v1;
+use api::authorization::v1;
 use apimachinery::Object;
 use serde_json::Value;
 

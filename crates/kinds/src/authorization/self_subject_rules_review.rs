@@ -1,6 +1,6 @@
 //! `SelfSubjectRulesReview`: asks what the asker may do in a namespace.
 
-use api::k8s_openapi::api::authorization::v1;
+use api::authorization::v1;
 use apimachinery::Object;
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! `Lease`: who holds something, and since when; renewed every few seconds.
 
-use api::k8s_openapi::api::coordination::v1;
+use api::coordination::v1;
 use apimachinery::Object;
 use serde_json::Value;
 

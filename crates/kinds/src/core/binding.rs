@@ -1,6 +1,6 @@
 //! `Binding`: says on which node a pod is to run. Made by the scheduler, never stored.
 
-use api::k8s_openapi::api::core::v1;
+use api::core::v1;
 use apimachinery::Object;
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! `ConfigMap`: data for pods that is no secret.
 
-use api::k8s_openapi::api::core::v1;
+use api::core::v1;
 use apimachinery::Object;
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! `Endpoints`: the addresses behind a service, in the old form.
 
-use api::k8s_openapi::api::core::v1;
+use api::core::v1;
 use apimachinery::Object;
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! `Event`: what happened to an object. Stored in this form, served by two groups.
 
-use api::k8s_openapi::api::core::v1;
+use api::core::v1;
 use apimachinery::Object;
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! `Namespace`: a scope for names.
 
-use api::k8s_openapi::api::core::v1;
+use api::core::v1;
 use apimachinery::Object;
 use serde_json::Value;
 

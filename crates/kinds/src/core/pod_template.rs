@@ -1,6 +1,6 @@
 //! `PodTemplate`: a description of a pod, kept for later.
 
-use api::k8s_openapi::api::core::v1;
+use api::core::v1;
 use apimachinery::Object;
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! `EndpointSlice`: some of the addresses behind a service.
 
-use api::k8s_openapi::api::discovery::v1;
+use api::discovery::v1;
 use apimachinery::Object;
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! `Event` as the group `events.k8s.io` shows it: the same objects as the core group's, other names of fields.
 
-use api::k8s_openapi::api::events::v1;
+use api::events::v1;
 use apimachinery::Object;
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! `ClusterRoleBinding`: gives permissions to subjects in the whole cluster.
 
-use api::k8s_openapi::api::rbac::v1;
+use api::rbac::v1;
 use apimachinery::Object;
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! `PriorityClass`: a name for how important a pod is.
 
-use api::k8s_openapi::api::scheduling::v1;
+use api::scheduling::v1;
 use apimachinery::Object;
 use serde_json::Value;
 
