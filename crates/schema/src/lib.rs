@@ -3,6 +3,7 @@
 
 mod builder;
 mod builtin;
+mod decode;
 mod node;
 mod shape;
 mod table;
@@ -10,6 +11,7 @@ mod text;
 
 pub use builder::{Attributes, DefinitionId, NodeId, TableBuilder};
 pub use builtin::builtin;
+pub use decode::{DecodeError, Decoded, MAX_DEPTH, MAX_STRICT_ERRORS, conform, decode, decode_any};
 pub use node::{Definition, Field, Node};
 pub use shape::{ListType, MapType, PatchStrategy, Shape};
 pub use table::Table;

@@ -60,6 +60,12 @@ impl<'a> Node<'a> {
         self.find(name).map(|f| self.table.node(f.node))
     }
 
+    /// The same, with what the object says of it.
+    pub fn field_named(self, name: &str) -> Option<Field<'a>> {
+        let table = self.table;
+        self.find(name).map(|f| Field { name: table.str(f.name), node: table.node(f.node), required: f.required })
+    }
+
     pub fn is_required(self, name: &str) -> bool {
         self.find(name).is_some_and(|f| f.required)
     }
