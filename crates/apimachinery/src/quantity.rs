@@ -62,6 +62,12 @@ impl Quantity {
         saturate(div_up(self.nanos, NANO / 1000))
     }
 
+    /// Rounded up to thousandths of a unit, the finest grain of resources.
+    pub fn rounded_up_to_milli(self) -> Self {
+        const MILLI: i128 = NANO / 1000;
+        Self { nanos: div_up(self.nanos, MILLI) * MILLI, ..self }
+    }
+
     pub fn is_zero(&self) -> bool {
         self.nanos == 0
     }

@@ -7,6 +7,7 @@ pub(crate) mod event;
 mod namespace;
 mod node;
 mod pod;
+pub(crate) mod pod_spec;
 mod pod_template;
 mod secret;
 mod service;

@@ -7,6 +7,7 @@ macro_rules! cells {
 mod kind;
 mod names;
 mod print;
+mod quantities;
 mod table;
 
 pub mod apps;

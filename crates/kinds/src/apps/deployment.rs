@@ -1,9 +1,10 @@
 //! `Deployment`: replicas of a pod, replaced step by step when the template changes.
 
-use api::apps::v1;
+use api::{IntOrString, apps::v1};
 use apimachinery::Object;
 use serde_json::Value;
 
+use crate::core::pod_spec;
 use crate::{Column, Facts, Kind, Now, Subresource};
 use apimachinery::LabelSelector;
 
@@ -37,6 +38,23 @@ impl Kind for Deployment {
         ],
         ..Facts::NAMESPACED
     };
+
+    fn default(deployment: &mut v1::Deployment) {
+        let spec = &mut deployment.spec;
+        pod_spec::defaults::template(&mut spec.template);
+        spec.replicas.get_or_insert(1);
+        spec.revision_history_limit.get_or_insert(10);
+        spec.progress_deadline_seconds.get_or_insert(600);
+        let strategy = spec.strategy.get_or_insert_default();
+        pod_spec::defaults::set_text(&mut strategy.type_, "RollingUpdate");
+        if strategy.type_.as_deref() == Some("RollingUpdate") {
+            let rolling = strategy.rolling_update.get_or_insert_default();
+            let quarter = || IntOrString::String("25%".to_owned());
+            rolling.max_unavailable.get_or_insert_with(quarter);
+            rolling.max_surge.get_or_insert_with(quarter);
+        }
+        deployment.status.get_or_insert_default();
+    }
 
     fn cells(object: &Object, now: Now) -> Vec<Value> {
         let status = |field: &str| print::number(object, &["status", field]);

@@ -4,6 +4,7 @@ use api::apps::v1;
 use apimachinery::Object;
 use serde_json::Value;
 
+use crate::core::pod_spec;
 use crate::print;
 use crate::{Column, Facts, Kind, Now, Subresource};
 
@@ -35,6 +36,12 @@ impl Kind for ReplicaSet {
         ],
         ..Facts::NAMESPACED
     };
+
+    fn default(object: &mut v1::ReplicaSet) {
+        pod_spec::defaults::template(object.spec.template.get_or_insert_default());
+        object.spec.replicas.get_or_insert(1);
+        object.status.get_or_insert_default();
+    }
 
     fn cells(object: &Object, now: Now) -> Vec<Value> {
         let (containers, images) = print::containers(object, &["spec", "template", "spec"]);

@@ -4,6 +4,7 @@ use api::core::v1;
 use apimachinery::Object;
 use serde_json::Value;
 
+use super::pod_spec::defaults::set_text;
 use crate::print;
 use crate::{Column, Facts, Kind, Now, UpdateRules};
 
@@ -27,6 +28,14 @@ impl Kind for Endpoints {
         ],
         ..Facts::NAMESPACED
     };
+
+    fn default(endpoints: &mut v1::Endpoints) {
+        for subset in endpoints.subsets.iter_mut().flatten() {
+            for port in subset.ports.iter_mut().flatten() {
+                set_text(&mut port.protocol, "TCP");
+            }
+        }
+    }
 
     fn cells(object: &Object, now: Now) -> Vec<Value> {
         cells![print::name(object), addresses(object), print::age(object, now)]

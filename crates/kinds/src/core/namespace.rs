@@ -4,8 +4,14 @@ use api::core::v1;
 use apimachinery::Object;
 use serde_json::Value;
 
+use super::pod_spec::defaults::set_text;
 use crate::{Column, Facts, Kind, Now, Subresource, Verb};
 use crate::{names, print};
+
+/// Lets selectors name a namespace.
+const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+/// Keeps a namespace until everything in it is gone.
+const FINALIZER: &str = "kubernetes";
 
 pub struct Namespace;
 
@@ -31,6 +37,26 @@ impl Kind for Namespace {
         ..Facts::CLUSTER
     };
 
+    fn default(namespace: &mut v1::Namespace) {
+        label_with_name(namespace);
+        namespace.spec.get_or_insert_default();
+        set_text(&mut namespace.status.get_or_insert_default().phase, "Active");
+    }
+
+    fn prepare_for_create(namespace: &mut v1::Namespace) {
+        // A generated name was not known when defaults ran.
+        label_with_name(namespace);
+        namespace.status = Some(v1::NamespaceStatus { phase: Some("Active".to_owned()), conditions: None });
+        let finalizers = namespace.spec.get_or_insert_default().finalizers.get_or_insert_default();
+        if !finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
+            finalizers.push(FINALIZER.to_owned());
+        }
+    }
+
+    fn prepare_for_update(new: &mut v1::Namespace, old: &v1::Namespace) {
+        new.spec.get_or_insert_default().finalizers = old.spec.as_ref().and_then(|spec| spec.finalizers.clone());
+    }
+
     fn field(object: &Object, field: &str) -> Option<String> {
         match field {
             "name" => Some(object.name().to_owned()),
@@ -41,5 +67,12 @@ impl Kind for Namespace {
 
     fn cells(object: &Object, now: Now) -> Vec<Value> {
         cells![print::name(object), print::text(object, &["status", "phase"]), print::age(object, now)]
+    }
+}
+
+fn label_with_name(namespace: &mut v1::Namespace) {
+    let metadata = &mut namespace.metadata;
+    if let Some(name) = metadata.name.as_ref().filter(|name| !name.is_empty()) {
+        metadata.labels.get_or_insert_default().insert(NAME_LABEL.to_owned(), name.clone());
     }
 }

@@ -6,8 +6,8 @@ use api::core::v1;
 use apimachinery::Object;
 use serde_json::Value;
 
-use crate::print;
 use crate::{Column, Facts, Kind, Now, Subresource};
+use crate::{print, quantities};
 
 pub struct Node;
 
@@ -37,6 +37,18 @@ impl Kind for Node {
         ],
         ..Facts::CLUSTER
     };
+
+    fn default(node: &mut v1::Node) {
+        node.spec.get_or_insert_default();
+        let status = node.status.get_or_insert_default();
+        status.daemon_endpoints.get_or_insert_default().kubelet_endpoint.get_or_insert_default();
+        status.node_info.get_or_insert_default();
+        quantities::canonicalize(&mut status.capacity);
+        quantities::canonicalize(&mut status.allocatable);
+        if status.allocatable.is_none() {
+            status.allocatable = status.capacity.clone();
+        }
+    }
 
     fn field(object: &Object, field: &str) -> Option<String> {
         (field == "spec.unschedulable").then(|| print::flag(object, &["spec", "unschedulable"]).to_string())

@@ -6,6 +6,7 @@ use api::core::v1;
 use apimachinery::Object;
 use serde_json::Value;
 
+use super::pod_spec;
 use crate::print;
 use crate::{Column, Facts, Kind, Now, Subresource};
 
@@ -59,6 +60,11 @@ impl Kind for Pod {
         ],
         ..Facts::NAMESPACED
     };
+
+    fn default(pod: &mut v1::Pod) {
+        pod_spec::defaults::pod(pod.spec.get_or_insert_default());
+        pod.status.get_or_insert_default();
+    }
 
     fn field(object: &Object, field: &str) -> Option<String> {
         Some(match field {

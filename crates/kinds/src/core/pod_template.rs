@@ -4,6 +4,7 @@ use api::core::v1;
 use apimachinery::Object;
 use serde_json::Value;
 
+use super::pod_spec;
 use crate::print;
 use crate::{Column, Facts, Kind, Now};
 
@@ -27,6 +28,10 @@ impl Kind for PodTemplate {
         ],
         ..Facts::NAMESPACED
     };
+
+    fn default(object: &mut v1::PodTemplate) {
+        pod_spec::defaults::template(object.template.get_or_insert_default());
+    }
 
     fn cells(object: &Object, _now: Now) -> Vec<Value> {
         let (containers, images) = print::containers(object, &["template", "spec"]);

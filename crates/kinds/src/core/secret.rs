@@ -1,9 +1,10 @@
 //! `Secret`: data for pods that is a secret.
 
-use api::core::v1;
+use api::{ByteString, core::v1};
 use apimachinery::Object;
 use serde_json::Value;
 
+use super::pod_spec::defaults::set_text;
 use crate::print;
 use crate::{Column, Facts, Kind, Now};
 
@@ -27,6 +28,14 @@ impl Kind for Secret {
         ],
         ..Facts::NAMESPACED
     };
+
+    fn default(secret: &mut v1::Secret) {
+        if let Some(texts) = secret.string_data.take() {
+            let data = secret.data.get_or_insert_default();
+            data.extend(texts.into_iter().map(|(key, text)| (key, ByteString(text.into_bytes()))));
+        }
+        set_text(&mut secret.type_, "Opaque");
+    }
 
     fn field(object: &Object, field: &str) -> Option<String> {
         (field == "type").then(|| print::text(object, &["type"]).to_owned())

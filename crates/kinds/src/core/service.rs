@@ -1,5 +1,7 @@
 //! `Service`: one name and address for several pods.
 
+mod defaults;
+
 use std::collections::BTreeSet;
 
 use api::core::v1;
@@ -37,6 +39,11 @@ impl Kind for Service {
         ],
         ..Facts::NAMESPACED
     };
+
+    fn default(service: &mut v1::Service) {
+        defaults::spec(service.spec.get_or_insert_default());
+        defaults::status(service);
+    }
 
     fn field(object: &Object, field: &str) -> Option<String> {
         match field {
@@ -96,4 +103,13 @@ fn ports(object: &Object) -> String {
     };
     let ports: Vec<String> = print::list(object, &["spec", "ports"]).iter().map(port).collect();
     print::or(&ports.join(","), print::NONE).to_owned()
+}
+
+/// Whether the service has ways in from outside the cluster, and so a policy for them.
+fn is_externally_accessible(spec: &v1::ServiceSpec) -> bool {
+    match spec.type_.as_deref() {
+        Some("LoadBalancer" | "NodePort") => true,
+        Some("ClusterIP") => spec.external_ips.as_ref().is_some_and(|ips| !ips.is_empty()),
+        _ => false,
+    }
 }

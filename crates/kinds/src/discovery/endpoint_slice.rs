@@ -30,6 +30,16 @@ impl Kind for EndpointSlice {
         ..Facts::NAMESPACED
     };
 
+    fn default(slice: &mut v1::EndpointSlice) {
+        for port in slice.ports.iter_mut().flatten() {
+            port.name.get_or_insert_default();
+            port.protocol.get_or_insert_with(|| "TCP".to_owned());
+        }
+        for endpoint in slice.endpoints.iter_mut().flatten() {
+            endpoint.conditions.get_or_insert_default();
+        }
+    }
+
     fn cells(object: &Object, now: Now) -> Vec<Value> {
         let ports = print::list(object, &["ports"]).iter().map(|port| match port.get("port").and_then(Value::as_i64) {
             Some(port) => port.to_string(),

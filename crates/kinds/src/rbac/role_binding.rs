@@ -25,6 +25,10 @@ impl Kind for RoleBinding {
         ..Facts::NAMESPACED
     };
 
+    fn default(binding: &mut v1::RoleBinding) {
+        super::subject::default_binding(&mut binding.role_ref, &mut binding.subjects);
+    }
+
     fn cells(object: &Object, now: Now) -> Vec<Value> {
         super::subject::binding_cells(object, now)
     }

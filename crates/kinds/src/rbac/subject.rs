@@ -1,9 +1,13 @@
 //! Subjects of bindings: users, groups and service accounts, and how tables show them.
 
+use api::rbac::v1::{RoleRef, Subject};
 use apimachinery::Object;
 use serde_json::Value;
 
+use crate::core::pod_spec::defaults::set_text;
 use crate::{Column, Now, print};
+
+pub(super) const GROUP: &str = "rbac.authorization.k8s.io";
 
 pub(super) const BINDING_COLUMNS: &[Column] = &[
     Column::name(),
@@ -34,4 +38,14 @@ pub(super) fn binding_cells(object: &Object, now: Now) -> Vec<Value> {
         subjects("Group"),
         subjects("ServiceAccount"),
     ]
+}
+
+/// Roles, users and groups are this group's matter; service accounts are the core group's.
+pub(super) fn default_binding(role_ref: &mut RoleRef, subjects: &mut Option<Vec<Subject>>) {
+    set_text(&mut role_ref.api_group, GROUP);
+    for subject in subjects.iter_mut().flatten() {
+        if matches!(subject.kind.as_str(), "User" | "Group") {
+            set_text(&mut subject.api_group, GROUP);
+        }
+    }
 }

@@ -31,6 +31,11 @@ impl Kind for PriorityClass {
         ..Facts::CLUSTER
     };
 
+    fn default(class: &mut v1::PriorityClass) {
+        class.preemption_policy.get_or_insert_with(|| "PreemptLowerPriority".to_owned());
+        class.value.get_or_insert_default();
+    }
+
     fn cells(object: &Object, now: Now) -> Vec<Value> {
         cells![
             print::name(object),

@@ -1,0 +1,4 @@
+//! What a pod consists of, wherever it is written: in pods, pod templates and the workloads that make pods. One file
+//! per noun.
+
+pub(crate) mod defaults;
