@@ -106,11 +106,13 @@ pub struct Error {
     pub field: String,
     pub value: Value,
     pub detail: String,
+    /// The value as the message shows it, where upstream prints no JSON.
+    pub printed: Option<String>,
 }
 
 impl Error {
     fn new(kind: ErrorKind, path: &Path, value: Value, detail: impl Into<String>) -> Self {
-        Self { kind, field: path.0.clone(), value, detail: detail.into() }
+        Self { kind, field: path.0.clone(), value, detail: detail.into(), printed: None }
     }
 
     pub fn required(path: &Path, detail: impl Into<String>) -> Self {
@@ -119,6 +121,11 @@ impl Error {
 
     pub fn invalid(path: &Path, value: impl Into<Value>, detail: impl Into<String>) -> Self {
         Self::new(ErrorKind::Invalid, path, value.into(), detail)
+    }
+
+    /// Shows the value in the given words, unquoted: times, lists and structs as Go prints them.
+    pub fn invalid_printed(path: &Path, printed: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { printed: Some(printed.into()), ..Self::new(ErrorKind::Invalid, path, Value::Null, detail) }
     }
 
     pub fn type_invalid(path: &Path, value: impl Into<Value>, detail: impl Into<String>) -> Self {
@@ -166,9 +173,10 @@ impl Error {
         let mut body = self.kind.words().to_owned();
         if self.kind.shows_value() {
             body.push_str(": ");
-            match &self.value {
-                Value::String(text) => body.push_str(&quote(text)),
-                other => body.push_str(&other.to_string()),
+            match (&self.printed, &self.value) {
+                (Some(printed), _) => body.push_str(printed),
+                (None, Value::String(text)) => body.push_str(&quote(text)),
+                (None, other) => body.push_str(&other.to_string()),
             }
         }
         if !self.detail.is_empty() {

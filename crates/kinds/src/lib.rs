@@ -17,6 +17,7 @@ pub mod coordination;
 pub mod core;
 pub mod discovery;
 pub mod events;
+pub mod object_meta;
 pub mod rbac;
 pub mod scheduling;
 
