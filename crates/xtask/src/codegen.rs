@@ -1,5 +1,6 @@
 //! Generators of committed code. Each names its source, writes one file, and gives the same output for the same input.
 
+mod cri;
 mod schema;
 
 use std::path::PathBuf;
@@ -8,6 +9,13 @@ use clap::Subcommand;
 
 #[derive(Subcommand)]
 pub(crate) enum Generator {
+    /// The messages of CRI v1, from `proto/v1.proto` of the crate k8s-cri 0.11.
+    Cri {
+        #[arg(long)]
+        proto: PathBuf,
+        #[arg(long, default_value = "crates/cri/src/v1.rs")]
+        output: PathBuf,
+    },
     /// The schema table, from `_definitions.json` of the Python package kubernetes-validate.
     Schema {
         #[arg(long)]
@@ -20,6 +28,7 @@ pub(crate) enum Generator {
 impl Generator {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self {
+            Self::Cri { proto, output } => cri::run(&proto, &output),
             Self::Schema { definitions, output } => schema::run(&definitions, &output),
         }
     }
