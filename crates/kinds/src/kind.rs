@@ -204,6 +204,8 @@ pub trait Kind: Send + Sync + 'static {
     /// The k8s-openapi struct.
     type Object: Serialize + DeserializeOwned + Send + Sync;
     const FACTS: Facts;
+    /// A deletion answers with the object that was deleted instead of a `Status`.
+    const RETURNS_DELETED: bool = false;
 
     /// Fills in what the user left out. Idempotent; runs on every object that comes in.
     fn default(_object: &mut Self::Object) {}

@@ -1,1 +1,22 @@
+//! The one pipeline for every resource, and the delivery of changes to watchers. Objects stay encoded: a get, a list
+//! and a watch event copy no object and parse none unless a selector or a table asks.
 
+mod admission;
+mod body;
+mod builtin;
+mod context;
+mod options;
+mod registry;
+mod resource;
+mod resources;
+mod watch;
+
+pub use admission::{Admission, AdmitAll, Attributes, Operation};
+pub use body::{Body, Deleted, Patch, Written};
+pub use builtin::BuiltIn;
+pub use context::{FieldValidation, RequestContext, Warnings};
+pub use options::{DeleteOptions, GetOptions, IncludeObject, ListOptions, Preconditions, View};
+pub use registry::{Config, Listed, Registry};
+pub use resource::{Column, Facts, Resource};
+pub use resources::Resources;
+pub use watch::{EventType, WatchEvent, Watcher};
