@@ -54,7 +54,9 @@ pub fn dns1123_label(text: &str) -> Vec<String> {
     if text.len() > DNS1123_LABEL_MAX_BYTES {
         errors.push(max_bytes_error(DNS1123_LABEL_MAX_BYTES));
     }
-    if !is_dns1123_label_shape(text) {
+    if !is_dns1123_label_shape(text) && text.split('.').all(is_dns1123_label_shape) {
+        errors.push("must not contain dots".to_owned());
+    } else if !is_dns1123_label_shape(text) {
         errors.push(regex_error(DNS1123_LABEL_MESSAGE, DNS1123_LABEL, &["my-name", "123-abc"]));
     }
     errors

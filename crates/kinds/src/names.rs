@@ -20,9 +20,6 @@ pub(crate) fn subdomain(name: &str, prefix: bool) -> Vec<String> {
 
 /// Names that become a part of DNS names: namespaces.
 pub(crate) fn label(name: &str, prefix: bool) -> Vec<String> {
-    if name.contains('.') {
-        return vec!["must not contain dots".to_owned()];
-    }
     validation::dns1123_label(&masked(name, prefix))
 }
 

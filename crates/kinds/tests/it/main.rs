@@ -1,0 +1,29 @@
+//! Recorded requests to a genuine API server, run through the kinds alone: decode, default, prepare, validate.
+//! What a server adds on top (admission, allocation, storage) is left out of the comparison.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod corpus;
+mod run;
+
+/// Cases whose answer was not made by a kind's rules, and those where v1.37 differs from the recording.
+const EXCEPTIONS: &[(&str, &str)] = &[];
+
+#[test]
+fn recorded_requests_are_answered_as_recorded() {
+    let Some(cases) = corpus::load(&["create", "validation", "update", "subresources", "tables"]) else {
+        println!("skipped: the recorded requests are not on this machine");
+        return;
+    };
+    let outcome = run::all(&cases);
+    println!("{} requests agree, {} are beyond the kinds", outcome.agreed, outcome.beyond);
+    let known = |id: &str| EXCEPTIONS.iter().any(|(known, _)| *known == id);
+    let failures: Vec<&String> = outcome.failures.iter().filter(|(id, _)| !known(id)).map(|(_, text)| text).collect();
+    assert!(
+        failures.is_empty(),
+        "{} differ:\n{}",
+        failures.len(),
+        failures.iter().map(|f| f.as_str()).collect::<Vec<_>>().join("\n")
+    );
+    assert!(outcome.agreed > 0);
+}
