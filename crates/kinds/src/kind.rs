@@ -241,10 +241,6 @@ pub trait Kind: Send + Sync + 'static {
         Self::FACTS.group_kind()
     }
 
-    /// Writes what upstream's encoder writes and the struct cannot: `rules: null`, `lastProbeTime: null`. Runs on
-    /// the tree made from the struct, after the last typed hook, before it is stored or answered.
-    fn complete(_object: &mut Object) {}
-
     /// Turns the tree as this version serves it into the tree as it is stored. Only kinds that share their storage
     /// with another version or group say something here.
     fn into_stored(_object: &mut Object) {}

@@ -9,6 +9,7 @@ mod names;
 mod print;
 mod quantities;
 mod table;
+mod tree;
 
 pub mod apps;
 pub mod authentication;
@@ -24,3 +25,4 @@ pub mod scheduling;
 pub use kind::{Column, ColumnFormat, Facts, Kind, NameRule, Now, Scope, Subresource, UpdateRules, Verb, Visitor};
 pub use print::human_duration;
 pub use table::visit;
+pub use tree::{from_tree, to_tree};

@@ -65,6 +65,7 @@ mod tests {
             assert_eq!(facts.singular, facts.kind.to_lowercase());
             assert!(facts.definition.ends_with(&format!(".{}.{}", facts.version, facts.kind)), "{}", facts.definition);
             assert_eq!(facts.verbs == crate::Facts::CREATE_ONLY, facts.storage.is_empty(), "{}", facts.kind);
+            assert!(schema::builtin().definition(facts.definition).is_some(), "{}", facts.definition);
             assert!(facts.columns.iter().all(|column| !column.description.is_empty()));
 
             let empty = Object::default();

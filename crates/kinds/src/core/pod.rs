@@ -1,6 +1,7 @@
 //! `Pod`: containers that run together on one node.
 
 mod row;
+mod strategy;
 
 use api::core::v1;
 use apimachinery::Object;
@@ -64,6 +65,10 @@ impl Kind for Pod {
     fn default(pod: &mut v1::Pod) {
         pod_spec::defaults::pod(pod.spec.get_or_insert_default());
         pod.status.get_or_insert_default();
+    }
+
+    fn prepare_for_create(pod: &mut v1::Pod) {
+        strategy::prepare_for_create(pod);
     }
 
     fn field(object: &Object, field: &str) -> Option<String> {

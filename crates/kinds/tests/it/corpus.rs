@@ -27,7 +27,7 @@ pub fn load(areas: &[&str]) -> Option<Vec<Case>> {
     let mut cases = Vec::new();
     for area in areas {
         let text = fs::read_to_string(folder.join(format!("cases/{area}.json"))).ok()?;
-        let text = text.replace("{{u}}", "u1");
+        let text = text.replace("{{u}}", "u1").replace("<rand>", "abcde");
         for case in serde_json::from_str::<Vec<Value>>(&text).unwrap() {
             let id = case["id"].as_str().unwrap();
             if ids.contains(id) {

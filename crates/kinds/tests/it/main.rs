@@ -7,7 +7,10 @@ mod corpus;
 mod run;
 
 /// Cases whose answer was not made by a kind's rules, and those where v1.37 differs from the recording.
-const EXCEPTIONS: &[(&str, &str)] = &[];
+const EXCEPTIONS: &[(&str, &str)] = &[
+    ("validation/configmap-owner-reference-duplicate-warns", "the server drops duplicate owners as it decodes"),
+    ("validation/pod-generate-name-too-long", "the server makes the name, cut to fit"),
+];
 
 #[test]
 fn recorded_requests_are_answered_as_recorded() {
