@@ -13,14 +13,15 @@ pub(crate) fn is_pod_level(name: &str) -> bool {
 
 /// What does not parse is left as it is: decoding refuses it.
 pub(crate) fn canonicalize_one(quantity: &mut Wire) {
-    if let Ok(parsed) = quantity.0.parse::<Quantity>() {
+    // Upstream's decoder trims, its parser does not.
+    if let Ok(parsed) = quantity.0.trim().parse::<Quantity>() {
         quantity.0 = parsed.to_string();
     }
 }
 
 pub(crate) fn canonicalize(amounts: &mut Option<BTreeMap<String, Wire>>) {
     for quantity in amounts.iter_mut().flat_map(BTreeMap::values_mut) {
-        if let Ok(parsed) = quantity.0.parse::<Quantity>() {
+        if let Ok(parsed) = quantity.0.trim().parse::<Quantity>() {
             quantity.0 = parsed.rounded_up_to_milli().to_string();
         }
     }

@@ -85,6 +85,18 @@ const ALWAYS: &[(&str, &[(&str, Zero)])] = &[
     ("io.k8s.api.rbac.v1.Role", &[("rules", Zero::Null)]),
 ];
 
+/// Types whose name upstream leaves out when it is empty, and the struct cannot.
+const NAME_IF_ANY: &[&str] = &[
+    "io.k8s.api.core.v1.ConfigMapEnvSource",
+    "io.k8s.api.core.v1.ConfigMapKeySelector",
+    "io.k8s.api.core.v1.ConfigMapProjection",
+    "io.k8s.api.core.v1.ConfigMapVolumeSource",
+    "io.k8s.api.core.v1.LocalObjectReference",
+    "io.k8s.api.core.v1.SecretEnvSource",
+    "io.k8s.api.core.v1.SecretKeySelector",
+    "io.k8s.api.core.v1.SecretProjection",
+];
+
 fn finish(node: Node<'_>, value: &mut Value) {
     match (node.shape(), value) {
         (Shape::Object, Value::Object(fields)) => finish_object(node, fields),
@@ -99,7 +111,7 @@ fn finish(node: Node<'_>, value: &mut Value) {
             }
         }
         (Shape::Quantity, Value::String(text)) => {
-            if let Ok(quantity) = text.parse::<Quantity>() {
+            if let Ok(quantity) = text.trim().parse::<Quantity>() {
                 *text = quantity.to_string();
             }
         }
@@ -115,6 +127,9 @@ fn finish_object(node: Node<'_>, fields: &mut Map<String, Value>) {
         }
     }
     let Some(definition) = node.definition() else { return };
+    if NAME_IF_ANY.contains(&definition.name()) && fields.get("name").and_then(Value::as_str) == Some("") {
+        fields.remove("name");
+    }
     if let Ok(at) = ALWAYS.binary_search_by_key(&definition.name(), |(name, _)| name) {
         for (name, zero) in ALWAYS[at].1 {
             fields.entry(*name).or_insert_with(|| zero.value());

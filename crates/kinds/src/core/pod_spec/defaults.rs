@@ -74,7 +74,11 @@ fn pod_spec(spec: &mut PodSpec) {
     set_text(&mut spec.restart_policy, "Always");
     set_text(&mut spec.scheduler_name, SCHEDULER_NAME);
     spec.security_context.get_or_insert_default();
-    spec.termination_grace_period_seconds.get_or_insert(GRACE_PERIOD_SECONDS);
+    let grace = spec.termination_grace_period_seconds.get_or_insert(GRACE_PERIOD_SECONDS);
+    if *grace < 0 {
+        // Once allowed, and taken to mean the shortest.
+        *grace = 1;
+    }
     service_account(spec);
     for flag in [&mut spec.host_network, &mut spec.host_pid, &mut spec.host_ipc] {
         *flag = flag.filter(|set| *set);
