@@ -202,7 +202,7 @@ impl State {
                 take_out(&mut self.by_owner, &owner.uid, key);
             }
         }
-        if !new.is_some_and(|new| new.header.node == old.header.node) {
+        if new.is_none_or(|new| new.header.node != old.header.node) {
             take_out(&mut self.by_node, &old.header.node, key);
         }
     }

@@ -1,4 +1,0 @@
-//! The store through its face, on a real folder.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod basics;
