@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use schema::{Node, Shape, Table, TableBuilder};
+use schema::{Node, Presence, Shape, Table, TableBuilder};
 use serde_json::Value;
 
 use crate::error::PatchError;
@@ -31,10 +31,10 @@ fn schema() -> Node<'static> {
         let operation = builder.define("k8s.io.handlers.jsonPatchOp");
         for name in ["op", "from", "path"] {
             let text = builder.scalar(Shape::String, Default::default());
-            builder.field(operation, name, text, false);
+            builder.field(operation, name, text, Presence::default());
         }
         let any = builder.scalar(Shape::Any, Default::default());
-        builder.field(operation, "value", any, false);
+        builder.field(operation, "value", any, Presence::default());
         let node = builder.named(Shape::Object, operation, Default::default());
         let list = builder.list(node, Default::default());
         (builder.build(), list)

@@ -4,6 +4,7 @@
 mod error;
 mod go_print;
 mod json_patch;
+pub mod managed;
 mod merge_patch;
 mod strategic;
 

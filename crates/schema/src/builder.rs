@@ -26,6 +26,16 @@ pub struct Attributes<'s> {
     pub enumeration: &'s [&'s str],
 }
 
+/// Whether a field can be absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Presence {
+    pub required: bool,
+    /// An object that upstream writes even when it is empty.
+    pub value: bool,
+    /// Upstream leaves the field out when it is empty or zero.
+    pub omit: bool,
+}
+
 #[derive(Default)]
 struct Pending {
     name: Span,
@@ -45,6 +55,7 @@ pub struct TableBuilder {
     lists: HashMap<Vec<Span>, Range>,
     definitions: Vec<Pending>,
     by_name: HashMap<Box<str>, DefinitionId>,
+    zero_key_defaults: bool,
 }
 
 impl TableBuilder {
@@ -81,9 +92,14 @@ impl TableBuilder {
         self.definitions[definition.0 as usize].kinds.push(spans);
     }
 
-    pub fn field(&mut self, definition: DefinitionId, name: &str, node: NodeId, required: bool) {
+    pub fn field(&mut self, definition: DefinitionId, name: &str, node: NodeId, presence: Presence) {
         let name = self.intern(name);
-        self.definitions[definition.0 as usize].fields.push(FieldData { name, node: node.0, required });
+        self.definitions[definition.0 as usize].fields.push(FieldData { name, node: node.0, presence });
+    }
+
+    /// Required keys of associative lists are empty or zero when left out, as in upstream's types.
+    pub fn zero_key_defaults(&mut self) {
+        self.zero_key_defaults = true;
     }
 
     pub fn scalar(&mut self, shape: Shape, attributes: Attributes<'_>) -> NodeId {
@@ -166,6 +182,7 @@ impl TableBuilder {
             words: self.words.into(),
             kinds: kinds.into(),
             kinds_sorted: kinds_sorted.into(),
+            zero_key_defaults: self.zero_key_defaults,
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Unknown and duplicate fields do not fail; they are listed, and the caller refuses, warns or ignores. What does
 //! fail is a text that is no JSON, and a value of the wrong type. Values come out as upstream would write them:
-//! nulls dropped, times in UTC, quantities canonical.
+//! nulls dropped, and so are empty values of fields that upstream leaves out when empty; times in UTC, quantities
+//! canonical.
 
 mod go_time;
 mod leaf;

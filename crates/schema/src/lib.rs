@@ -3,14 +3,16 @@
 
 mod builder;
 mod builtin;
+mod complete;
 mod decode;
 mod node;
 mod shape;
 mod table;
 mod text;
 
-pub use builder::{Attributes, DefinitionId, NodeId, TableBuilder};
+pub use builder::{Attributes, DefinitionId, NodeId, Presence, TableBuilder};
 pub use builtin::builtin;
+pub use complete::complete;
 pub use decode::{DecodeError, Decoded, MAX_DEPTH, MAX_STRICT_ERRORS, conform, decode, decode_any};
 pub use node::{Definition, Field, Node};
 pub use shape::{ListType, MapType, PatchStrategy, Shape};

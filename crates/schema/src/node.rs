@@ -21,6 +21,10 @@ pub struct Field<'a> {
     pub name: &'a str,
     pub node: Node<'a>,
     pub required: bool,
+    /// An object that upstream writes even when it is empty, because Go holds it by value.
+    pub value: bool,
+    /// Upstream leaves the field out when it is empty or zero: such a value is the same as none.
+    pub omit: bool,
 }
 
 /// A named type of the table.
@@ -62,22 +66,17 @@ impl<'a> Node<'a> {
 
     /// The same, with what the object says of it.
     pub fn field_named(self, name: &str) -> Option<Field<'a>> {
-        let table = self.table;
-        self.find(name).map(|f| Field { name: table.str(f.name), node: table.node(f.node), required: f.required })
+        self.find(name).map(|f| f.of(self.table))
     }
 
     pub fn is_required(self, name: &str) -> bool {
-        self.find(name).is_some_and(|f| f.required)
+        self.find(name).is_some_and(|f| f.presence.required)
     }
 
     /// The fields of an object, sorted by name; empty for everything else.
     pub fn fields(self) -> impl Iterator<Item = Field<'a>> {
         let table = self.table;
-        self.field_data().iter().map(move |f| Field {
-            name: table.str(f.name),
-            node: table.node(f.node),
-            required: f.required,
-        })
+        self.field_data().iter().map(move |f| f.of(table))
     }
 
     /// The elements of a list.
@@ -103,7 +102,15 @@ impl<'a> Node<'a> {
     /// What the key field of an associative list's element is when left out. Ask the element, not the list.
     pub fn key_default(self, key: &str) -> Option<Value> {
         let name = self.definition()?.name();
-        KEY_DEFAULTS.iter().find(|(d, k, _)| *d == name && *k == key).map(|(_, _, value)| json!(value))
+        if let Some((_, _, value)) = KEY_DEFAULTS.iter().find(|(d, k, _)| *d == name && *k == key) {
+            return Some(json!(value));
+        }
+        let field = self.field_named(key).filter(|f| f.required && self.table.zero_key_defaults)?;
+        match field.node.shape() {
+            Shape::String => Some(json!("")),
+            Shape::Integer32 | Shape::Integer64 => Some(json!(0)),
+            _ => None,
+        }
     }
 
     /// How a map or object merges in server-side apply.
@@ -138,6 +145,18 @@ impl<'a> Node<'a> {
         let fields = self.field_data();
         let at = fields.binary_search_by(|f| self.table.str(f.name).cmp(name)).ok()?;
         Some(&fields[at])
+    }
+}
+
+impl FieldData {
+    fn of<'a>(&self, table: &'a Table) -> Field<'a> {
+        Field {
+            name: table.str(self.name),
+            node: table.node(self.node),
+            required: self.presence.required,
+            value: self.presence.value,
+            omit: self.presence.omit,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The table: every definition, its fields and their types, in a few flat arrays that refer to one another by index.
 
 use crate::{
-    builder::NodeId,
+    builder::{NodeId, Presence},
     node::{Definition, Node},
     shape::{ListType, MapType, PatchStrategy, Shape},
 };
@@ -46,7 +46,7 @@ pub(crate) const NONE: u32 = u32::MAX;
 pub(crate) struct FieldData {
     pub(crate) name: Span,
     pub(crate) node: u32,
-    pub(crate) required: bool,
+    pub(crate) presence: Presence,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +79,7 @@ pub struct Table {
     pub(crate) kinds: Box<[KindData]>,
     /// Indices into `kinds`, sorted by group, version and kind.
     pub(crate) kinds_sorted: Box<[u32]>,
+    pub(crate) zero_key_defaults: bool,
 }
 
 impl Table {

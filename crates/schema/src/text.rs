@@ -5,13 +5,13 @@
 //! <tab>ports []&io.k8s.api.core.v1.ContainerPort list=map:containerPort,protocol patch=merge key=containerPort
 //! ```
 //!
-//! Types: `s i32 i64 f b bytes q ios t mt any`, `[]T`, `{}T`, `&definition`. Words: `required`, `list=`, `map=`,
+//! Types: `s i32 i64 f b bytes q ios t mt any`, `[]T`, `{}T`, `&definition`. Words: `required`, `value`, `omit`, `list=`, `map=`,
 //! `patch=`, `key=`, `enum=` on fields; `kind=group/version/Kind`, `map=`, `as=TYPE` on definitions.
 
 use thiserror::Error;
 
 use crate::{
-    builder::{Attributes, DefinitionId, NodeId, TableBuilder},
+    builder::{Attributes, DefinitionId, NodeId, Presence, TableBuilder},
     shape::{ListType, MapType, PatchStrategy, Shape},
     table::Table,
 };
@@ -26,6 +26,7 @@ pub struct TextError {
 /// Reads the text form. Scalars must be defined (`as=`) before they are used; objects may come later.
 pub fn parse(text: &str) -> Result<Table, TextError> {
     let mut reader = Reader::default();
+    reader.builder.zero_key_defaults();
     for (index, line) in text.lines().enumerate() {
         if line.starts_with('#') {
             continue;
@@ -88,13 +89,15 @@ impl Reader {
         let mut keys = Vec::new();
         let mut values = Vec::new();
         let mut attributes = Attributes::default();
-        let mut required = false;
+        let mut presence = Presence::default();
         if let Some(map_type) = of.strip_prefix('&').and_then(|name| self.map_types.get(name)) {
             attributes.map_type = *map_type;
         }
         for word in words {
             match word.split_once('=') {
-                None if word == "required" => required = true,
+                None if word == "required" => presence.required = true,
+                None if word == "value" => presence.value = true,
+                None if word == "omit" => presence.omit = true,
                 Some(("list", "set")) => attributes.list_type = ListType::Set,
                 Some(("list", "atomic")) => attributes.list_type = ListType::Atomic,
                 Some(("list", map)) => {
@@ -111,7 +114,7 @@ impl Reader {
         attributes.list_map_keys = &keys;
         attributes.enumeration = &values;
         let node = self.node(of, attributes)?;
-        self.builder.field(definition, name, node, required);
+        self.builder.field(definition, name, node, presence);
         Ok(())
     }
 

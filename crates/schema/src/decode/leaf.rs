@@ -104,6 +104,17 @@ fn first_bad_byte(text: &[u8]) -> usize {
     text.len() - in_group
 }
 
+pub(super) fn is_zero(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(value) => !value,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty(),
+    }
+}
+
 pub(super) fn zero(shape: Shape) -> Value {
     match shape {
         Shape::String | Shape::Bytes => "".into(),

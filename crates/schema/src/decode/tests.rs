@@ -165,6 +165,24 @@ fn writes_values_canonically() {
 }
 
 #[test]
+fn leaves_out_what_upstream_leaves_out_when_empty() {
+    let pod = value(
+        POD,
+        json!({"metadata": {"namespace": "", "labels": {}, "annotations": {"a": ""}},
+            "spec": {"nodeName": "", "volumes": [], "containers": [], "hostNetwork": false, "priority": 0,
+                "runtimeClassName": "", "automountServiceAccountToken": false, "securityContext": {}}}),
+    );
+    assert_eq!(
+        pod,
+        json!({"metadata": {"annotations": {"a": ""}},
+            "spec": {"containers": [], "priority": 0, "runtimeClassName": "",
+                "automountServiceAccountToken": false, "securityContext": {}}})
+    );
+    let deployment = value("io.k8s.api.apps.v1.Deployment", json!({"spec": {"replicas": 0, "paused": false}}));
+    assert_eq!(deployment, json!({"spec": {"replicas": 0}}));
+}
+
+#[test]
 fn keeps_raw_values_as_they_are() {
     let raw = json!({"data": {"a": null, "b": [1, {"c": 2.5}], "unknown": true}});
     assert_eq!(value("io.k8s.api.apps.v1.ControllerRevision", raw.clone()), raw);

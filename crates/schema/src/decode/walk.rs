@@ -166,6 +166,7 @@ impl<'n> Walk<'_, 'n> {
             // Null leaves a field as it was, which is absent.
             match (value, out.get_mut(field.name)) {
                 (Value::Null, _) => {}
+                (value, None) if field.omit && leaf::is_zero(&value) => {}
                 (value, Some(old)) => join(old, value),
                 (value, None) => {
                     out.insert(key, value);

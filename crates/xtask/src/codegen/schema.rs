@@ -21,6 +21,183 @@ const SCALARS: &[(&str, &str)] = &[
     ("io.k8s.apimachinery.pkg.util.intstr.IntOrString", "ios"),
 ];
 
+/// Fields that Go holds by value, so that upstream writes them even when empty, though the definitions call them
+/// optional. `metadata`, `spec`, `status` and required objects are so everywhere but for what [`POINTERS`] lists.
+const VALUES: &[&str] = &[
+    "apiextensions.v1.CustomResourceDefinitionStatus.acceptedNames",
+    "apps.v1.DaemonSetSpec.updateStrategy",
+    "apps.v1.DeploymentSpec.strategy",
+    "apps.v1.ReplicaSetSpec.template",
+    "apps.v1.StatefulSetSpec.updateStrategy",
+    "authentication.v1.SelfSubjectReviewStatus.userInfo",
+    "authentication.v1.TokenReviewStatus.user",
+    "core.v1.Container.resources",
+    "core.v1.ContainerStatus.lastState",
+    "core.v1.ContainerStatus.state",
+    "core.v1.EphemeralContainer.resources",
+    "core.v1.Event.source",
+    "core.v1.NodeDaemonEndpoints.kubeletEndpoint",
+    "core.v1.NodeStatus.daemonEndpoints",
+    "core.v1.NodeStatus.nodeInfo",
+    "core.v1.PersistentVolumeClaimSpec.resources",
+    "core.v1.PodTemplate.template",
+    "core.v1.ServiceStatus.loadBalancer",
+    "discovery.v1.Endpoint.conditions",
+    "events.v1.Event.deprecatedSource",
+    "events.v1.Event.regarding",
+    "meta.v1.APIGroup.preferredVersion",
+    "networking.v1.IngressServiceBackend.port",
+    "networking.v1.IngressStatus.loadBalancer",
+    "networking.v1.NetworkPolicySpec.podSelector",
+    "resource.v1.AllocationResult.devices",
+    "resource.v1.ResourceClaimSpec.devices",
+];
+
+/// Required objects that Go holds by pointer.
+const POINTERS: &[&str] = &[
+    "apps.v1.DaemonSetSpec.selector",
+    "apps.v1.DeploymentSpec.selector",
+    "apps.v1.ReplicaSetSpec.selector",
+    "apps.v1.StatefulSetSpec.selector",
+    "core.v1.ScaleIOPersistentVolumeSource.secretRef",
+    "core.v1.ScaleIOVolumeSource.secretRef",
+];
+
+/// Optional strings that Go holds by pointer: empty is not absent. All other optional strings, and all optional lists
+/// and maps, are left out when empty.
+const POINTER_STRINGS: &[&str] = &[
+    "$ref",
+    "apiGroup",
+    "appProtocol",
+    "cachingMode",
+    "completionMode",
+    "currentVolumeAttributesClassName",
+    "failurePolicy",
+    "fsGroupChangePolicy",
+    "fsGroupPolicy",
+    "gmsaCredentialSpec",
+    "gmsaCredentialSpecName",
+    "holderIdentity",
+    "ingressClassName",
+    "initiatorName",
+    "internalTrafficPolicy",
+    "ipFamilyPolicy",
+    "ipMode",
+    "loadBalancerClass",
+    "localhostProfile",
+    "managedBy",
+    "matchPolicy",
+    "mountPropagation",
+    "nodeAffinityPolicy",
+    "nodeTaintsPolicy",
+    "pathType",
+    "persistentVolumeName",
+    "podReplacementPolicy",
+    "preemptionPolicy",
+    "preferredHolder",
+    "procMount",
+    "recursiveReadOnly",
+    "reinvocationPolicy",
+    "resourceClaimName",
+    "resourceClaimTemplateName",
+    "runAsUserName",
+    "runtimeClassName",
+    "scope",
+    "seLinuxChangePolicy",
+    "secretNamespace",
+    "selectPolicy",
+    "shareID",
+    "sideEffects",
+    "stopSignal",
+    "storageClassName",
+    "supplementalGroupsPolicy",
+    "trafficDistribution",
+    "unhealthyPodEvictionPolicy",
+    "volumeAttributesClassName",
+    "volumeBindingMode",
+    "volumeMode",
+    "x-kubernetes-list-type",
+    "x-kubernetes-map-type",
+    "zone",
+    "AzureDiskVolumeSource.fsType",
+    "AzureDiskVolumeSource.kind",
+    "CSIVolumeSource.fsType",
+    "ClusterTrustBundleProjection.name",
+    "ClusterTrustBundleProjection.signerName",
+    "Container.restartPolicy",
+    "core.v1.EndpointAddress.nodeName",
+    "discovery.v1.Endpoint.hostname",
+    "discovery.v1.Endpoint.nodeName",
+    "discovery.v1.EndpointPort.name",
+    "discovery.v1.EndpointPort.protocol",
+    "EphemeralContainer.restartPolicy",
+    "GRPCAction.service",
+    "HostPathVolumeSource.type",
+    "IngressClassParametersReference.namespace",
+    "LeaseSpec.strategy",
+    "NetworkPolicyPort.protocol",
+    "PodDNSConfigOption.value",
+    "PortStatus.error",
+    "ServiceReference.path",
+    "StorageClass.reclaimPolicy",
+    "TypedObjectReference.namespace",
+    "WebhookClientConfig.url",
+];
+
+/// Optional numbers and booleans that Go holds by value: zero is absent. The others are pointers.
+const ZERO_IS_ABSENT: &[&str] = &[
+    "ContainerPort.hostPort",
+    "ContainerPort.containerPort",
+    "Container.stdin",
+    "Container.stdinOnce",
+    "Container.tty",
+    "DaemonSetSpec.minReadySeconds",
+    "DaemonSetStatus.numberAvailable",
+    "DaemonSetStatus.numberUnavailable",
+    "DaemonSetStatus.observedGeneration",
+    "DaemonSetStatus.updatedNumberScheduled",
+    "DeploymentSpec.minReadySeconds",
+    "DeploymentSpec.paused",
+    "DeploymentStatus.availableReplicas",
+    "DeploymentStatus.observedGeneration",
+    "DeploymentStatus.readyReplicas",
+    "DeploymentStatus.replicas",
+    "DeploymentStatus.unavailableReplicas",
+    "DeploymentStatus.updatedReplicas",
+    "EphemeralContainer.stdin",
+    "EphemeralContainer.stdinOnce",
+    "EphemeralContainer.tty",
+    "core.v1.Event.count",
+    "JobStatus.active",
+    "JobStatus.failed",
+    "JobStatus.succeeded",
+    "NodeSpec.unschedulable",
+    "ObjectMeta.generation",
+    "PodSpec.hostIPC",
+    "PodSpec.hostNetwork",
+    "PodSpec.hostPID",
+    "PodStatus.observedGeneration",
+    "PriorityClass.globalDefault",
+    "Probe.failureThreshold",
+    "Probe.initialDelaySeconds",
+    "Probe.periodSeconds",
+    "Probe.successThreshold",
+    "Probe.timeoutSeconds",
+    "ReplicaSetSpec.minReadySeconds",
+    "ReplicaSetStatus.availableReplicas",
+    "ReplicaSetStatus.fullyLabeledReplicas",
+    "ReplicaSetStatus.observedGeneration",
+    "ReplicaSetStatus.readyReplicas",
+    "ReplicationControllerSpec.minReadySeconds",
+    "ScaleSpec.replicas",
+    "ServicePort.nodePort",
+    "ServiceSpec.healthCheckNodePort",
+    "ServiceSpec.publishNotReadyAddresses",
+    "StatefulSetSpec.minReadySeconds",
+    "VolumeMount.readOnly",
+    "PersistentVolumeClaimVolumeSource.readOnly",
+];
+
 pub(super) fn run(input: &Path, output: &Path) -> Result<()> {
     let document: Value = serde_json::from_slice(&fs::read(input).with_context(|| input.display().to_string())?)?;
     let definitions = ["$defs", "definitions"]
@@ -72,13 +249,43 @@ fn write_definition(text: &mut String, name: &str, definition: &Value) -> Result
     let required = definition["required"].as_array();
     for (field, property) in definition["properties"].as_object().unwrap_or(&empty) {
         write!(text, "\t{field} {}", type_of(property).with_context(|| field.clone())?)?;
-        if required.is_some_and(|r| r.iter().any(|name| name == field.as_str())) {
+        let required = required.is_some_and(|r| r.iter().any(|name| name == field.as_str()));
+        if required {
             text.push_str(" required");
+        }
+        if is_value(name, field, property, required) {
+            text.push_str(" value");
+        }
+        if !required && is_omitted(name, field, property)? {
+            text.push_str(" omit");
         }
         write_words(text, field, property)?;
         text.push('\n');
     }
     Ok(())
+}
+
+fn is_value(definition: &str, field: &str, property: &Value, required: bool) -> bool {
+    let Some(reference) = property["$ref"].as_str() else { return false };
+    if SCALARS.iter().any(|(name, _)| reference.ends_with(name)) {
+        return false;
+    }
+    let path = format!("{definition}.{field}");
+    let listed = |list: &[&str]| list.iter().any(|end| path.ends_with(&format!(".{end}")));
+    let usual = required || matches!(field, "metadata" | "spec" | "status");
+    (usual && !listed(POINTERS)) || listed(VALUES)
+}
+
+/// Whether upstream leaves the field out when it is empty or zero.
+fn is_omitted(definition: &str, field: &str, property: &Value) -> Result<bool> {
+    let path = format!("{definition}.{field}");
+    let listed = |list: &[&str]| list.iter().any(|end| path.ends_with(&format!(".{end}")));
+    Ok(match type_of(property)?.as_str() {
+        "s" => !listed(POINTER_STRINGS),
+        "bytes" => true,
+        "i32" | "i64" | "b" => listed(ZERO_IS_ABSENT),
+        of => of.starts_with(['[', '{']),
+    })
 }
 
 fn write_words(text: &mut String, field: &str, property: &Value) -> Result<()> {
