@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use apimachinery::{Object, Status, field::ErrorList};
+use apimachinery::{GroupKind, Object, Status, field::ErrorList};
 use kinds::{ColumnFormat, Kind, Now};
 use schema::Node;
 use serde::Deserialize;
@@ -91,8 +91,7 @@ fn typed<K: Kind>(object: &Object) -> Result<K::Object, Status> {
 fn change<K: Kind>(object: &mut Object, hook: impl FnOnce(&mut K::Object)) -> Result<(), Status> {
     let mut typed = typed::<K>(object)?;
     hook(&mut typed);
-    let value = serde_json::to_value(&typed).map_err(Status::internal)?;
-    *object = Object::from_value(value).map_err(|_| Status::internal("a kind became something else than an object"))?;
+    *object = kinds::to_tree::<K>(&typed);
     Ok(())
 }
 
@@ -105,8 +104,12 @@ impl<K: Kind> Resource for BuiltIn<K> {
         self.node
     }
 
-    fn name_errors(&self, name: &str, prefix: bool) -> Vec<String> {
-        (K::FACTS.name_rule)(name, prefix)
+    fn blamed(&self) -> GroupKind {
+        K::blamed()
+    }
+
+    fn validate_metadata(&self, object: &Object) -> ErrorList {
+        kinds::object_meta::validate(object, K::FACTS.scope, K::FACTS.name_rule)
     }
 
     fn default(&self, object: &mut Object) -> Result<(), Status> {

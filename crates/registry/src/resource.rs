@@ -79,8 +79,13 @@ pub trait Resource: Send + Sync + 'static {
     /// The schema of the objects.
     fn node(&self) -> Node<'_>;
 
-    /// What is wrong with a name; `prefix` when it is the prefix of a generated one.
-    fn name_errors(&self, name: &str, prefix: bool) -> Vec<String>;
+    /// The kind that a refusal names; nearly always its own.
+    fn blamed(&self) -> GroupKind {
+        self.facts().group_kind()
+    }
+
+    /// Judges the metadata of a new object, after its name is made.
+    fn validate_metadata(&self, object: &Object) -> ErrorList;
 
     /// Fills in what the user left out. Idempotent.
     fn default(&self, object: &mut Object) -> Result<(), Status>;

@@ -1,1 +1,30 @@
+//! Keys, bytes, revisions, watches: a store that acknowledges a write when it is on disk.
+//!
+//! It knows nothing of what the bytes mean. See the README for its invariants.
 
+mod config;
+mod event;
+mod health;
+mod hub;
+mod key_value;
+mod local;
+mod open_error;
+mod revision;
+mod snapshot;
+mod state;
+mod store;
+mod watch;
+mod write;
+
+pub use config::StoreConfig;
+pub use event::{Changes, Event, EventKind};
+pub use health::{Health, Writes};
+pub use key_value::{Key, KeyValue};
+pub use local::recovery::Recovery;
+pub use open_error::{Damage, OpenError};
+pub use revision::Revision;
+pub use snapshot::{Page, Snapshot};
+pub use state::OutOfWindow;
+pub use store::Store;
+pub use watch::{WATCH_QUEUE, WATCH_QUEUE_BYTES, Watch, WatchError};
+pub use write::{Committed, Durability, MAX_KEY_BYTES, MAX_OPS, MAX_VALUE_BYTES, Op, Value, Write, WriteError};

@@ -1,0 +1,337 @@
+//! Changes of stored objects: read, change, check, and commit if nobody else changed it meanwhile.
+
+use std::sync::Arc;
+
+use apimachinery::{Object, Reason, Status, field};
+use kinds::Subresource;
+use serde_json::Value;
+use store::{Durability, KeyValue, Write, WriteError};
+
+use crate::{
+    Attributes, Body, Operation, Patch, Registry, RequestContext, Resource, Written,
+    create::{Creation, options, refuse},
+    decode,
+    encode::{Unstamped, encode},
+    failure, keys, managed, patch, prepare,
+};
+
+/// How often a change that does not name a resource version is tried against ever newer states.
+const MAX_ATTEMPTS: usize = 64;
+
+/// A change of the server's own making.
+pub(crate) type Edit<'a> = &'a (dyn Fn(&mut Object) -> Result<(), Status> + Send + Sync);
+
+/// Where the new state comes from.
+#[derive(Clone, Copy)]
+pub(crate) enum Source<'a> {
+    Put(&'a Object),
+    Patch(&'a Patch),
+    Edit(Edit<'a>),
+}
+
+/// A change that is to be made.
+pub(crate) struct Update<'a> {
+    pub(crate) resource: &'a Arc<dyn Resource>,
+    pub(crate) cx: &'a RequestContext,
+    /// Empty for the resource itself.
+    pub(crate) subresource: &'a str,
+    pub(crate) source: Source<'a>,
+}
+
+enum Failure {
+    /// Somebody else was faster.
+    Raced,
+    Refused(Status),
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        Self::Refused(status)
+    }
+}
+
+impl Registry {
+    pub(crate) async fn put_body(
+        &self,
+        resource: &Arc<dyn Resource>,
+        subresource: &str,
+        cx: &RequestContext,
+        body: Body,
+    ) -> Result<Written, Status> {
+        let expected = decode::Expected::of(resource.as_ref());
+        let object = decode::body(self.resources(), &expected, cx, body)?;
+        prepare::check_name(cx, &object)?;
+        self.change(&Update { resource, cx, subresource, source: Source::Put(&object) }).await
+    }
+
+    pub(crate) async fn change(&self, update: &Update<'_>) -> Result<Written, Status> {
+        for _ in 0..MAX_ATTEMPTS {
+            match self.attempt(update).await {
+                Ok(written) => return Ok(written),
+                Err(Failure::Refused(status)) => return Err(status),
+                Err(Failure::Raced) => {}
+            }
+        }
+        Err(Status::modified(&update.resource.facts().group_resource(), &update.cx.name))
+    }
+
+    async fn attempt(&self, update: &Update<'_>) -> Result<Written, Failure> {
+        let Update { resource, cx, .. } = update;
+        let facts = resource.facts();
+        let key = keys::object(facts, cx.namespace(), &cx.name);
+        let Some(stored) = self.store().snapshot().get(&key).cloned() else {
+            return self.change_of_nothing(update).await;
+        };
+        let old = decode::stored(resource.as_ref(), &stored.value)?;
+        let mut new = self.make(update, &old)?;
+        check_preconditions(update, &mut new, &old)?;
+        if !matches!(update.source, Source::Edit(_)) {
+            split(facts.has(Subresource::Status), update.subresource, &mut new, &old);
+        }
+        resource.default(&mut new)?;
+        if !matches!(update.source, Source::Patch(Patch::Apply { .. })) {
+            managed::changed(resource.as_ref(), cx, update.subresource, &mut new, &old)?;
+        }
+        let options = options(if matches!(update.source, Source::Patch(_)) { "PatchOptions" } else { "UpdateOptions" }, cx);
+        let attributes = Attributes {
+            operation: Operation::Update,
+            resource: resource.as_ref(),
+            subresource: update.subresource,
+            namespace: cx.namespace(),
+            name: &cx.name,
+            user: &cx.user,
+            old: Some(&old),
+            options: &options,
+            dry_run: cx.dry_run,
+            warnings: &cx.warnings,
+        };
+        let before = new.clone();
+        self.admission().mutate(&attributes, Some(&mut new)).await?;
+        if new != before {
+            resource.default(&mut new)?;
+        }
+        drop(before);
+        self.prepare_change(update, &mut new, &old)?;
+        let reservation = self.reserve(resource.as_ref(), cx, &mut new, Some(&old))?;
+        self.admission().validate(&attributes, Some(&new)).await?;
+        let written = self.commit_change(update, new, &old, &stored).await?;
+        reservation.keep();
+        Ok(written)
+    }
+
+    /// The new state, before anything is checked.
+    fn make(&self, update: &Update<'_>, old: &Object) -> Result<Object, Status> {
+        let Update { resource, cx, subresource, source } = update;
+        match source {
+            Source::Put(object) => {
+                let mut object = (*object).clone();
+                prepare::check_namespace(resource.facts(), cx, &mut object)?;
+                Ok(object)
+            }
+            Source::Patch(patch) => {
+                let object = patch::patched(resource.as_ref(), cx, subresource, patch, old)?;
+                prepare::check_name(cx, &object)?;
+                Ok(object)
+            }
+            Source::Edit(edit) => {
+                let mut object = old.clone();
+                edit(&mut object)?;
+                Ok(object)
+            }
+        }
+    }
+
+    /// There is no such object: some resources let a PUT or an apply make it.
+    async fn change_of_nothing(&self, update: &Update<'_>) -> Result<Written, Failure> {
+        let Update { resource, cx, subresource, source } = update;
+        let facts = resource.facts();
+        let absent = || Failure::Refused(Status::not_found(&facts.group_resource(), &cx.name));
+        let (object, applied) = match source {
+            Source::Put(object) if facts.create_on_update && subresource.is_empty() => {
+                let mut object = (*object).clone();
+                if !matches!(object.resource_version(), "" | "0") {
+                    let resource = facts.group_resource();
+                    return Err(Status::modified(&resource, &cx.name).into());
+                }
+                object.remove(&["metadata", "resourceVersion"]);
+                (object, false)
+            }
+            Source::Patch(Patch::Apply { body, .. }) if subresource.is_empty() => {
+                let object = patch::applied_to_nothing(resource.as_ref(), cx, body)?;
+                prepare::check_name(cx, &object)?;
+                (object, true)
+            }
+            _ => return Err(absent()),
+        };
+        match self.create_object(&Creation { resource, cx, applied }, object).await {
+            Err(status) if status.is(Reason::AlreadyExists) => Err(Failure::Raced),
+            Ok(written) => Ok(written),
+            Err(status) => Err(status.into()),
+        }
+    }
+
+    /// Generic and own preparation, and all checks.
+    fn prepare_change(&self, update: &Update<'_>, new: &mut Object, old: &Object) -> Result<(), Status> {
+        let Update { resource, cx, subresource, .. } = update;
+        prepare::keep_identity(new, old);
+        let status = *subresource == "status";
+        if !status {
+            resource.prepare_for_update(new, old)?;
+            prepare::count_generation(resource.facts(), new, old);
+        }
+        let mut errors = kinds::object_meta::validate_update(new, old);
+        if status {
+            errors.extend(resource.validate_status_update(new, old)?);
+        } else {
+            errors.extend(resource.validate_update(new, old)?);
+        }
+        refuse(resource.as_ref(), &cx.name, &errors)?;
+        resource.warnings(new)?.into_iter().for_each(|sentence| cx.warnings.push(sentence));
+        Ok(())
+    }
+
+    async fn commit_change(
+        &self,
+        update: &Update<'_>,
+        mut new: Object,
+        old: &Object,
+        stored: &Arc<KeyValue>,
+    ) -> Result<Written, Failure> {
+        let Update { resource, cx, .. } = update;
+        let facts = resource.facts();
+        let gone = finished(&new, old);
+        if cx.dry_run {
+            return Ok(Written { bytes: encode(&new), created: false });
+        }
+        let answer = gone.then(|| encode(&new));
+        resource.into_stored(&mut new);
+        let unstamped = Unstamped::new(&new);
+        if !gone && unstamped.equals(&stored.value, stored.mod_revision.0) {
+            return Ok(Written { bytes: self.shown(resource.as_ref(), &stored.value)?, created: false });
+        }
+        drop(new);
+        let key = stored.key.clone();
+        let mut write = match gone {
+            true => Write::delete(key, stored.mod_revision),
+            false => {
+                let value = store::Value::built(move |revision| unstamped.stamp(revision.0));
+                Write::update(key, stored.mod_revision, value)
+            }
+        };
+        if facts.relaxed {
+            write.durability = Durability::Relaxed;
+        }
+        let committed = self.store().commit(write).await.map_err(|error| match error {
+            WriteError::Conflict { .. } => Failure::Raced,
+            error => Failure::Refused(failure::of_write(facts, &cx.name, &error)),
+        })?;
+        match (answer, committed.current()) {
+            (Some(bytes), _) => {
+                self.deleted(facts, old);
+                Ok(Written { bytes, created: false })
+            }
+            (None, Some(stored)) => {
+                self.wrote(facts, stored);
+                Ok(Written { bytes: self.shown(resource.as_ref(), &stored.value)?, created: false })
+            }
+            (None, None) => Err(Status::internal("an update left nothing").into()),
+        }
+    }
+}
+
+/// The resource version and uid that the new state names must be the stored ones.
+fn check_preconditions(update: &Update<'_>, new: &mut Object, old: &Object) -> Result<(), Status> {
+    let Update { resource, cx, .. } = update;
+    let facts = resource.facts();
+    if !new.uid().is_empty() && new.uid() != old.uid() && matches!(update.source, Source::Put(_)) {
+        let key = String::from_utf8_lossy(&keys::object(facts, cx.namespace(), &cx.name)).into_owned();
+        return Err(Status::conflict(
+            &facts.group_resource(),
+            &cx.name,
+            &format!(
+                "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: \
+                 Precondition failed: UID in precondition: {}, UID in object meta: {}",
+                new.uid(),
+                old.uid()
+            ),
+        ));
+    }
+    let asked = new.resource_version().to_owned();
+    if matches!(asked.as_str(), "" | "0") {
+        if !facts.unconditional_update && matches!(update.source, Source::Put(_)) {
+            let path = field::Path::new("metadata").child("resourceVersion");
+            let error = field::Error::invalid(&path, 0, "must be specified for an update");
+            let kind = apimachinery::GroupKind::new(facts.gvk.group.clone(), facts.plural.clone());
+            return Err(Status::invalid(&kind, &cx.name, &error.into()));
+        }
+        new.set(&["metadata", "resourceVersion"], old.resource_version());
+        return Ok(());
+    }
+    if asked.parse::<u64>().is_err() {
+        let path = field::Path::new("metadata").child("resourceVersion");
+        let quoted = field::quote(&asked);
+        let error = field::Error::invalid(&path, asked.as_str(), format!("strconv.ParseUint: parsing {quoted}: invalid syntax"));
+        return Err(Status::failure(500, Reason::Unknown, error.to_string()));
+    }
+    if asked != old.resource_version() {
+        return Err(Status::modified(&facts.group_resource(), &cx.name));
+    }
+    Ok(())
+}
+
+/// Keeps what this way of writing may not change.
+fn split(has_status: bool, subresource: &str, new: &mut Object, old: &Object) {
+    match subresource {
+        "" => {
+            if has_status {
+                keep_field(new, old, "status");
+            }
+        }
+        "status" => {
+            let names: Vec<String> = new.map().keys().chain(old.map().keys()).cloned().collect();
+            for name in names.iter().filter(|name| !matches!(name.as_str(), "metadata" | "status")) {
+                keep_field(new, old, name);
+            }
+            if let (Some(Value::Object(metadata)), Some(Value::Object(before))) =
+                (new.map_mut().get_mut("metadata"), old.map().get("metadata"))
+            {
+                match before.get("ownerReferences") {
+                    Some(owners) => metadata.insert("ownerReferences".to_owned(), owners.clone()),
+                    None => metadata.remove("ownerReferences"),
+                };
+            }
+        }
+        "finalize" => {
+            let finalizers = new.get(&["spec", "finalizers"]).cloned();
+            let version = new.get(&["metadata", "resourceVersion"]).cloned();
+            *new = old.clone();
+            match finalizers {
+                Some(finalizers) => new.set(&["spec", "finalizers"], finalizers),
+                None => {
+                    new.remove(&["spec", "finalizers"]);
+                }
+            }
+            if let Some(version) = version {
+                new.set(&["metadata", "resourceVersion"], version);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn keep_field(new: &mut Object, old: &Object, name: &str) {
+    match old.map().get(name) {
+        Some(value) => new.map_mut().insert(name.to_owned(), value.clone()),
+        None => new.map_mut().remove(name),
+    };
+}
+
+/// Whether this change takes away the last thing a deletion waited for.
+fn finished(new: &Object, old: &Object) -> bool {
+    let waits = old.get(&["metadata", "deletionGracePeriodSeconds"]).and_then(Value::as_i64).unwrap_or_default() != 0;
+    let spec_finalizers = || new.get(&["spec", "finalizers"]).and_then(Value::as_array).is_some_and(|f| !f.is_empty());
+    old.deletion_timestamp().is_some()
+        && !waits
+        && new.finalizers().next().is_none()
+        && !(new.kind() == "Namespace" && new.api_version() == "v1" && spec_finalizers())
+}

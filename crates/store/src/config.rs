@@ -1,0 +1,35 @@
+//! Where a store lives and how much it keeps.
+
+use std::{path::PathBuf, time::Duration};
+
+/// Settings of a local store. `StoreConfig::new(dir)` has the defaults.
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// The folder of the store; made (0700) if it is not there. One process at a time.
+    pub dir: PathBuf,
+    /// The most bytes of history kept for watches and past reads, on top of an eighth of the live data.
+    pub history_bytes: u64,
+    /// The most transactions of history kept.
+    pub history_revisions: usize,
+    /// How often the history older than the last such moment is let go; `None`: only by its bounds.
+    pub compact_every: Option<Duration>,
+    /// The longest a relaxed write waits for its sync. The kernel writes back dirty pages after
+    /// 30 seconds by itself, so a shorter delay costs disk writes and a longer one gains nothing.
+    pub relaxed_delay: Duration,
+    /// The size at which the log starts its next file.
+    pub segment_bytes: u64,
+}
+
+impl StoreConfig {
+    /// The defaults, in this folder.
+    pub fn new(dir: impl Into<PathBuf>) -> StoreConfig {
+        StoreConfig {
+            dir: dir.into(),
+            history_bytes: 16 << 20,
+            history_revisions: 100_000,
+            compact_every: Some(Duration::from_secs(300)),
+            relaxed_delay: Duration::from_secs(30),
+            segment_bytes: 4 << 20,
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Where the newest state is published, and where watches wait for it.
+//!
+//! Publishing and joining happen under one lock: a watch that joins at revision R finds what is up
+//! to R in the state it got, and everything after R in its queue. No gap, no duplicate.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::{event::Changes, revision::Revision, state::State, watch::Slot};
+
+pub(crate) struct Hub {
+    state: RwLock<Arc<State>>,
+    watches: Mutex<Watches>,
+}
+
+#[derive(Default)]
+struct Watches {
+    by_prefix: HashMap<Box<[u8]>, Vec<Arc<Slot>>>,
+    /// How many different prefixes there are of each length: what a key is looked up by.
+    lengths: BTreeMap<usize, usize>,
+    closed: bool,
+}
+
+impl Hub {
+    pub(crate) fn new(state: State) -> Hub {
+        Hub { state: RwLock::new(Arc::new(state)), watches: Mutex::default() }
+    }
+
+    pub(crate) fn state(&self) -> Arc<State> {
+        self.state.read().clone()
+    }
+
+    /// Shows the state to readers, and the changes to the watches they concern.
+    pub(crate) fn publish(&self, state: State, batch: &[(Revision, Changes)]) {
+        let watches = self.watches.lock();
+        let old = std::mem::replace(&mut *self.state.write(), Arc::new(state));
+        for (revision, changes) in batch {
+            watches.deliver(*revision, changes);
+        }
+        drop(watches);
+        // Freeing what only the old state held is not done under the locks.
+        drop(old);
+    }
+
+    /// The state at the moment of joining; everything later comes to the slot.
+    pub(crate) fn join(&self, slot: &Arc<Slot>) -> Arc<State> {
+        let mut watches = self.watches.lock();
+        if watches.closed {
+            slot.close();
+        } else {
+            watches.add(slot);
+        }
+        self.state()
+    }
+
+    pub(crate) fn leave(&self, slot: &Arc<Slot>) {
+        self.watches.lock().remove(slot);
+    }
+
+    /// Ends every watch; those that join later end at once, after what they missed.
+    pub(crate) fn close(&self) {
+        let mut watches = self.watches.lock();
+        watches.closed = true;
+        watches.by_prefix.values().flatten().for_each(|slot| slot.close());
+        watches.by_prefix.clear();
+        watches.lengths.clear();
+    }
+
+    pub(crate) fn watch_count(&self) -> usize {
+        self.watches.lock().by_prefix.values().map(Vec::len).sum()
+    }
+}
+
+impl Watches {
+    fn deliver(&self, revision: Revision, changes: &Changes) {
+        if let [event] = &**changes {
+            // The usual case: one key, and each watch sees it at most once.
+            for &length in self.lengths.keys().take_while(|length| **length <= event.key.len()) {
+                for slot in self.by_prefix.get(&event.key[..length]).into_iter().flatten() {
+                    slot.push(revision, changes);
+                }
+            }
+        } else {
+            let concerned = |prefix: &[u8]| changes.iter().any(|e| e.key.starts_with(prefix));
+            for (_, slots) in self.by_prefix.iter().filter(|(prefix, _)| concerned(prefix)) {
+                slots.iter().for_each(|slot| slot.push(revision, changes));
+            }
+        }
+    }
+
+    fn add(&mut self, slot: &Arc<Slot>) {
+        let slots = self.by_prefix.entry(slot.prefix.clone()).or_default();
+        if slots.is_empty() {
+            *self.lengths.entry(slot.prefix.len()).or_default() += 1;
+        }
+        slots.push(slot.clone());
+    }
+
+    fn remove(&mut self, slot: &Arc<Slot>) {
+        let Some(slots) = self.by_prefix.get_mut(&slot.prefix) else { return };
+        slots.retain(|other| !Arc::ptr_eq(other, slot));
+        if !slots.is_empty() {
+            return;
+        }
+        self.by_prefix.remove(&slot.prefix);
+        if let Some(count) = self.lengths.get_mut(&slot.prefix.len()) {
+            *count -= 1;
+            if *count == 0 {
+                self.lengths.remove(&slot.prefix.len());
+            }
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! A checkpoint: all keys at one revision, in one file.
+//!
+//! ```text
+//! checkpoint-<revision, 20 digits>
+//! "KNARRCKP" │ format: u32 │ salt: u64 │ revision: u64 │ CRC-32C of these 28 bytes: u32
+//! frames of entries, in the order of keys
+//! a frame that is only: number of entries: u64
+//! entry: key length: u32 │ key │ value length: u32 │ value │ created: u64 │ modified: u64 │ version: u64
+//! ```
+//! It is written under a temporary name, synced, and renamed, so a checkpoint under its own name is
+//! whole. It is always of the floor of the history: replaying the log from it gives back the window.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use bytes::Bytes;
+
+use super::{
+    disk::{Disk, DiskFile},
+    frame::{self, FRAME_HEAD},
+    record::{put_bytes, take, take_bytes, take_u32, take_u64},
+};
+use crate::{
+    key_value::{Key, KeyValue},
+    revision::Revision,
+    state::Keys,
+};
+
+pub(crate) const FORMAT: u32 = 1;
+const MAGIC: &[u8; 8] = b"KNARRCKP";
+const HEADER: usize = 32;
+const PREFIX: &str = "checkpoint-";
+const TEMPORARY: &str = ".tmp";
+/// A frame is closed when it is at least this long.
+const FRAME_BYTES: usize = 64 << 10;
+/// Synced this often while it is written, so that the log's syncs never wait for a mountain of it.
+const SYNC_BYTES: u64 = 4 << 20;
+
+pub(crate) fn name(revision: Revision) -> String {
+    format!("{PREFIX}{:020}", revision.0)
+}
+
+pub(crate) fn parse_name(name: &str) -> Option<Revision> {
+    name.strip_prefix(PREFIX)?.parse().ok().map(Revision)
+}
+
+/// Whether the file is what an interrupted checkpoint leaves behind.
+pub(crate) fn is_temporary(name: &str) -> bool {
+    name.starts_with(PREFIX) && name.ends_with(TEMPORARY)
+}
+
+/// Writes a checkpoint and makes it durable. Returns its size, or `None` if it was told to stop.
+pub(crate) fn write(disk: &dyn Disk, revision: Revision, keys: &Keys, stop: &AtomicBool) -> io::Result<Option<u64>> {
+    let (temporary, name) = (name(revision) + TEMPORARY, name(revision));
+    let result = write_file(disk, &temporary, revision, keys, stop);
+    match result {
+        Ok(Some(bytes)) => {
+            disk.rename(&temporary, &name)?;
+            disk.sync_dir()?;
+            Ok(Some(bytes))
+        }
+        other => {
+            if let Err(error) = disk.remove(&temporary)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                tracing::warn!(file = temporary, %error, "an unfinished checkpoint could not be removed");
+            }
+            other
+        }
+    }
+}
+
+fn write_file(
+    disk: &dyn Disk,
+    name: &str,
+    revision: Revision,
+    keys: &Keys,
+    stop: &AtomicBool,
+) -> io::Result<Option<u64>> {
+    let salt = frame::fresh_salt();
+    let mut writer = Writer { file: disk.create(name)?, salt, offset: 0, unsynced: 0 };
+    writer.write(&header(salt, revision))?;
+    let mut payload = Vec::with_capacity(2 * FRAME_BYTES);
+    for kv in keys.values() {
+        put_entry(&mut payload, kv);
+        if payload.len() >= FRAME_BYTES {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            writer.frame(&payload)?;
+            payload.clear();
+        }
+    }
+    if !payload.is_empty() {
+        writer.frame(&payload)?;
+    }
+    writer.frame(&(keys.len() as u64).to_le_bytes())?;
+    writer.file.sync()?;
+    Ok(Some(writer.offset))
+}
+
+struct Writer {
+    file: Box<dyn DiskFile>,
+    salt: u64,
+    offset: u64,
+    unsynced: u64,
+}
+
+impl Writer {
+    fn frame(&mut self, payload: &[u8]) -> io::Result<()> {
+        let mut sealed = Vec::with_capacity(payload.len() + FRAME_HEAD);
+        frame::seal(&mut sealed, self.salt, self.offset, |out| out.extend_from_slice(payload));
+        self.write(&sealed)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_at(bytes, self.offset)?;
+        self.offset += bytes.len() as u64;
+        self.unsynced += bytes.len() as u64;
+        if self.unsynced >= SYNC_BYTES {
+            self.file.sync()?;
+            self.unsynced = 0;
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong with a checkpoint.
+#[derive(Debug)]
+pub(crate) enum BadCheckpoint {
+    Io(io::Error),
+    Damaged(u64),
+    Format(u32),
+}
+
+/// Reads a checkpoint back, and says how many bytes it has.
+pub(crate) fn read(disk: &dyn Disk, revision: Revision) -> Result<(Keys, u64), BadCheckpoint> {
+    let file = disk.open(&name(revision)).map_err(BadCheckpoint::Io)?;
+    let mut head = [0; HEADER];
+    read_exact(&*file, &mut head, 0)?;
+    let salt = parse_header(&head, revision)?;
+    let mut keys = Keys::new();
+    let mut offset = HEADER as u64;
+    let mut buffer = Vec::new();
+    loop {
+        let damaged = BadCheckpoint::Damaged(offset);
+        let mut head = [0; FRAME_HEAD];
+        read_exact(&*file, &mut head, offset)?;
+        let Some((length, _)) = frame::head(&head) else { return Err(damaged) };
+        buffer.resize(FRAME_HEAD + length as usize, 0);
+        read_exact(&*file, &mut buffer, offset)?;
+        let Some(payload) = frame::unseal(&buffer, salt, offset) else { return Err(damaged) };
+        offset += buffer.len() as u64;
+        if let Ok(count) = <[u8; 8]>::try_from(payload) {
+            let whole = u64::from_le_bytes(count) == keys.len() as u64;
+            return if whole { Ok((keys, offset)) } else { Err(damaged) };
+        }
+        let mut rest = payload;
+        while !rest.is_empty() {
+            let Some(kv) = take_entry(&mut rest) else { return Err(damaged) };
+            keys.insert(kv.key.clone(), Arc::new(kv));
+        }
+    }
+}
+
+fn read_exact(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> Result<(), BadCheckpoint> {
+    match file.read_at(buffer, offset) {
+        Ok(count) if count == buffer.len() => Ok(()),
+        Ok(_) => Err(BadCheckpoint::Damaged(offset)),
+        Err(error) => Err(BadCheckpoint::Io(error)),
+    }
+}
+
+fn header(salt: u64, revision: Revision) -> Vec<u8> {
+    let mut out = MAGIC.to_vec();
+    out.extend_from_slice(&FORMAT.to_le_bytes());
+    out.extend_from_slice(&salt.to_le_bytes());
+    out.extend_from_slice(&revision.0.to_le_bytes());
+    out.extend_from_slice(&crc32c::crc32c(&out).to_le_bytes());
+    out
+}
+
+fn parse_header(head: &[u8; HEADER], revision: Revision) -> Result<u64, BadCheckpoint> {
+    let sum = crc32c::crc32c(&head[..HEADER - 4]);
+    let mut rest = &head[..];
+    let mut parse = || {
+        let magic = take(&mut rest, MAGIC.len())? == MAGIC;
+        let fields = (take_u32(&mut rest)?, take_u64(&mut rest)?, take_u64(&mut rest)?);
+        (magic && take_u32(&mut rest)? == sum).then_some(fields)
+    };
+    match parse() {
+        Some((format, ..)) if format > FORMAT => Err(BadCheckpoint::Format(format)),
+        Some((_, salt, found)) if found == revision.0 => Ok(salt),
+        _ => Err(BadCheckpoint::Damaged(0)),
+    }
+}
+
+fn put_entry(out: &mut Vec<u8>, kv: &KeyValue) {
+    put_bytes(out, &kv.key);
+    put_bytes(out, &kv.value);
+    for number in [kv.create_revision.0, kv.mod_revision.0, kv.version] {
+        out.extend_from_slice(&number.to_le_bytes());
+    }
+}
+
+fn take_entry(rest: &mut &[u8]) -> Option<KeyValue> {
+    Some(KeyValue {
+        key: Key::from(take_bytes(rest)?),
+        value: Bytes::copy_from_slice(take_bytes(rest)?),
+        create_revision: Revision(take_u64(rest)?),
+        mod_revision: Revision(take_u64(rest)?),
+        version: take_u64(rest)?,
+    })
+}

@@ -1,0 +1,122 @@
+//! When to write a checkpoint, and the thread that writes it.
+//!
+//! The thread works on an immutable map and its own file; the sequencer goes on meanwhile. When the
+//! checkpoint is durable it removes what it replaces: the log up to its revision, and the
+//! checkpoint before.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use super::{
+    checkpoint,
+    disk::Disk,
+    log::Log,
+    queue::{Chore, Queue},
+    segment,
+};
+use crate::{revision::Revision, state::State};
+
+/// A checkpoint is due when it would free this much of the log, and at least an eighth of the live data.
+const DUE_BYTES: u64 = 8 << 20;
+/// ... or when the last one is this much larger than twice the live data.
+const SLACK_BYTES: u64 = 16 << 20;
+
+pub(crate) struct Checkpointer {
+    disk: Arc<dyn Disk>,
+    queue: Arc<Queue>,
+    /// The newest durable checkpoint and its size.
+    last: Option<(Revision, u64)>,
+    running: Option<Running>,
+    /// After a failure, none is tried until the log has grown by [`DUE_BYTES`] beyond this.
+    failed_at: u64,
+}
+
+struct Running {
+    thread: JoinHandle<io::Result<Option<u64>>>,
+    stop: Arc<AtomicBool>,
+    revision: Revision,
+    segments: usize,
+}
+
+impl Checkpointer {
+    pub(crate) fn new(disk: Arc<dyn Disk>, queue: Arc<Queue>, last: Option<(Revision, u64)>) -> Checkpointer {
+        Checkpointer { disk, queue, last, running: None, failed_at: 0 }
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.last.map_or(0, |(_, bytes)| bytes)
+    }
+
+    /// Starts one if it is worth it.
+    pub(crate) fn consider(&mut self, state: &State, log: &Log) {
+        if self.running.is_some() || self.last.is_some_and(|(last, _)| last >= state.floor) {
+            return;
+        }
+        let freed: u64 = log.before(state.floor).iter().map(|segment| segment.bytes).sum();
+        let due = freed >= DUE_BYTES.max(state.live_bytes / 8) || self.bytes() > 2 * state.live_bytes + SLACK_BYTES;
+        let waiting = self.failed_at > 0 && log.bytes() < self.failed_at + DUE_BYTES;
+        if due && !waiting {
+            self.start(state, log);
+        }
+    }
+
+    fn start(&mut self, state: &State, log: &Log) {
+        let (disk, queue, stop) = (self.disk.clone(), self.queue.clone(), Arc::new(AtomicBool::new(false)));
+        let (revision, keys) = (state.floor, state.floor_keys.clone());
+        let mut old: Vec<String> = log.before(revision).iter().map(|segment| segment::name(segment.previous)).collect();
+        let segments = old.len();
+        old.extend(self.last.map(|(revision, _)| checkpoint::name(revision)));
+        let told = stop.clone();
+        let spawned = std::thread::Builder::new().name("store-checkpoint".to_owned()).spawn(move || {
+            let result = checkpoint::write(&*disk, revision, &keys, &told).and_then(|written| {
+                if written.is_some() {
+                    // Oldest first: what is left after a crash is still an unbroken log.
+                    old.iter().try_for_each(|name| disk.remove(name))?;
+                }
+                Ok(written)
+            });
+            drop((keys, disk));
+            queue.chore(Chore::CheckpointDone);
+            result
+        });
+        match spawned {
+            Ok(thread) => self.running = Some(Running { thread, stop, revision, segments }),
+            Err(error) => self.failed(log, &error),
+        }
+    }
+
+    /// Takes note of a checkpoint whose thread said it is done.
+    pub(crate) fn finish(&mut self, log: &mut Log) {
+        let Some(running) = self.running.take() else { return };
+        match running.thread.join() {
+            Ok(Ok(Some(bytes))) => {
+                tracing::debug!(revision = running.revision.0, bytes, "checkpoint written");
+                log.forget(running.segments);
+                self.last = Some((running.revision, bytes));
+                self.failed_at = 0;
+            }
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => self.failed(log, &error),
+            Err(_) => self.failed(log, &io::Error::other("the checkpoint's thread panicked")),
+        }
+    }
+
+    fn failed(&mut self, log: &Log, error: &io::Error) {
+        tracing::warn!(%error, "a checkpoint could not be written; the log grows until one can");
+        self.failed_at = log.bytes();
+    }
+
+    /// Stops a running one and waits for its thread.
+    pub(crate) fn stop(&mut self, log: &mut Log) {
+        if let Some(running) = &self.running {
+            running.stop.store(true, Ordering::Relaxed);
+        }
+        self.finish(log);
+    }
+}

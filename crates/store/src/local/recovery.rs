@@ -1,0 +1,326 @@
+//! From what is on disk to the state, and to a log that can be appended to.
+//!
+//! The newest whole checkpoint, then every record after it, in order. What does not check is judged
+//! by where it is:
+//!
+//! - in a file that is not the last, it is damage: a file is on disk to its end before the next begins;
+//! - in the last file, it is damage if a later record says that the place was synced already;
+//! - otherwise it is a torn tail: nothing from there on was acknowledged as durable. It is cut, and
+//!   reported.
+//!
+//! Damage to the very last synced records of a store that was not closed properly cannot be told
+//! from a torn tail.
+
+use std::{io, sync::Arc};
+
+use super::{
+    checkpoint::{self, BadCheckpoint},
+    disk::{Disk, DiskFile},
+    frame::{self, FRAME_HEAD},
+    log::{Log, LogError, Segment},
+    record::{self, Kind, Record},
+    segment::{self, BadHeader, HEADER, Header},
+    sequencer::MAX_UNSYNCED,
+};
+use crate::{
+    config::StoreConfig,
+    open_error::{Damage, OpenError},
+    revision::Revision,
+    state::{Keys, State, transaction},
+};
+
+/// What opening found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// The revision of the checkpoint it began with.
+    pub checkpoint: Option<Revision>,
+    /// Records read from the log.
+    pub records: u64,
+    /// Whether the store was closed properly before (a new one counts as such).
+    pub clean: bool,
+    /// A torn tail that was cut off.
+    pub cut: Option<Cut>,
+    /// The newest revision found on disk.
+    pub found: Revision,
+    /// The revision the store goes on from; greater than `found` after an unclean stop.
+    pub revision: Revision,
+}
+
+/// The end of the log that was not whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    pub file: std::path::PathBuf,
+    pub offset: u64,
+    pub bytes: u64,
+}
+
+pub(crate) struct Recovered {
+    pub(crate) state: State,
+    pub(crate) log: Log,
+    pub(crate) disk: Arc<dyn Disk>,
+    /// The checkpoint on disk, and its size.
+    pub(crate) checkpoint: Option<(Revision, u64)>,
+    pub(crate) report: Recovery,
+}
+
+pub(crate) fn recover(disk: Arc<dyn Disk>, config: &StoreConfig) -> Result<Recovered, OpenError> {
+    let io = |source| failed(&*disk, "list", "", source);
+    let mut names: Vec<String> = disk.list().map_err(io)?.into_iter().map(|(name, _)| name).collect();
+    names.sort();
+    for name in names.iter().filter(|name| checkpoint::is_temporary(name)) {
+        disk.remove(name).map_err(|source| failed(&*disk, "remove", name, source))?;
+    }
+    let mut segments: Vec<Revision> = names.iter().filter_map(|name| segment::parse_name(name)).collect();
+    let checkpoints: Vec<Revision> = names.iter().filter_map(|name| checkpoint::parse_name(name)).collect();
+    let (keys, checkpoint) = newest_checkpoint(&*disk, &checkpoints, segments.first().copied())?;
+    let start = checkpoint.map_or(Revision::FIRST, |(revision, _)| revision);
+    remove_leftovers(&*disk, start, checkpoint.is_some(), &checkpoints, &mut segments)?;
+
+    let replay = Replay {
+        state: State::at(start, keys),
+        report: Recovery { checkpoint: checkpoint.map(|(revision, _)| revision), ..Recovery::default() },
+        last: segments.first().copied().unwrap_or(start),
+        config,
+        disk: &disk,
+    };
+    let fresh = segments.is_empty();
+    if (fresh && checkpoint.is_some()) || segments.first().is_some_and(|first| *first > start) {
+        let path = disk.path(&segment::name(start));
+        let damage = Damage::Missing(start.next());
+        return Err(OpenError::Corrupt { path, offset: 0, damage, last_good: start });
+    }
+    let (mut state, mut log, mut report) = replay.run(&segments)?;
+    report.clean |= fresh;
+    report.found = state.revision;
+    if !report.clean {
+        skip(&*disk, &mut state, &mut log)?;
+    }
+    report.revision = state.revision;
+    announce(&report);
+    Ok(Recovered { state, log, disk, checkpoint, report })
+}
+
+fn announce(report: &Recovery) {
+    if let Some(cut) = &report.cut {
+        tracing::warn!(
+            file = %cut.file.display(), offset = cut.offset, bytes = cut.bytes, revision = report.found.0,
+            "the log ended in the middle of a write, which was never acknowledged; it was cut off"
+        );
+    }
+    tracing::info!(
+        revision = report.revision.0,
+        found = report.found.0,
+        records = report.records,
+        clean = report.clean,
+        "store opened"
+    );
+}
+
+/// After an unclean stop, relaxed writes may have been seen and lost. Their numbers are never given
+/// out again.
+fn skip(disk: &dyn Disk, state: &mut State, log: &mut Log) -> Result<(), OpenError> {
+    let revision = Revision(state.revision.0 + MAX_UNSYNCED);
+    log.stage(Kind::Skip, revision, []);
+    state.push(revision, Arc::new([]));
+    log.flush().and_then(|()| log.sync()).map_err(|error| {
+        let source = match error {
+            LogError::NoSpace => io::ErrorKind::StorageFull.into(),
+            LogError::Poisoned(source) => source,
+        };
+        failed(disk, "write to the log in", "", source)
+    })
+}
+
+/// The newest checkpoint that is whole. None at all is fine only if the log is there from the start.
+fn newest_checkpoint(
+    disk: &dyn Disk,
+    checkpoints: &[Revision],
+    first_segment: Option<Revision>,
+) -> Result<(Keys, Option<(Revision, u64)>), OpenError> {
+    let mut damage = None;
+    for &revision in checkpoints.iter().rev() {
+        let name = checkpoint::name(revision);
+        match checkpoint::read(disk, revision) {
+            Ok((keys, bytes)) => return Ok((keys, Some((revision, bytes)))),
+            Err(BadCheckpoint::Io(source)) => return Err(failed(disk, "read", &name, source)),
+            Err(BadCheckpoint::Format(found)) => {
+                return Err(OpenError::Format { path: disk.path(&name), found, known: checkpoint::FORMAT });
+            }
+            Err(BadCheckpoint::Damaged(offset)) => {
+                tracing::error!(file = name, offset, "a checkpoint is damaged; trying the one before");
+                damage.get_or_insert(OpenError::Corrupt {
+                    path: disk.path(&name),
+                    offset,
+                    damage: Damage::Checkpoint,
+                    last_good: revision,
+                });
+            }
+        }
+    }
+    match damage {
+        Some(damage) if first_segment != Some(Revision::FIRST) => Err(damage),
+        _ => Ok((Keys::new(), None)),
+    }
+}
+
+/// Removes what a checkpoint had replaced when the process died.
+fn remove_leftovers(
+    disk: &dyn Disk,
+    start: Revision,
+    has_checkpoint: bool,
+    checkpoints: &[Revision],
+    segments: &mut Vec<Revision>,
+) -> Result<(), OpenError> {
+    if !has_checkpoint {
+        return Ok(());
+    }
+    let remove = |name: String| disk.remove(&name).map_err(|source| failed(disk, "remove", &name, source));
+    while segments.len() > 1 && segments[1] <= start {
+        remove(segment::name(segments.remove(0)))?;
+    }
+    checkpoints.iter().filter(|other| **other < start).try_for_each(|other| remove(checkpoint::name(*other)))
+}
+
+struct Replay<'a> {
+    state: State,
+    report: Recovery,
+    /// The revision of the last record read, which may be before the checkpoint.
+    last: Revision,
+    config: &'a StoreConfig,
+    disk: &'a Arc<dyn Disk>,
+}
+
+impl Replay<'_> {
+    fn run(mut self, names: &[Revision]) -> Result<(State, Log, Recovery), OpenError> {
+        let mut segments = Vec::new();
+        let mut end = None;
+        for (index, &previous) in names.iter().enumerate() {
+            let is_last = index + 1 == names.len();
+            let Some((file, salt, bytes)) = self.segment(previous, is_last)? else { continue };
+            segments.push(Segment { previous, bytes });
+            end = Some((file, salt));
+        }
+        let (disk, limit) = (self.disk.clone(), self.config.segment_bytes);
+        let log = match end {
+            Some((file, salt)) => Log::resume(disk, file, salt, segments, limit),
+            None => Log::begin(disk, self.state.revision, segments, limit)
+                .map_err(|source| failed(&**self.disk, "begin a log in", "", source))?,
+        };
+        Ok((self.state, log, self.report))
+    }
+
+    /// Reads one file; `None` if it is the last one and nothing of it ever counted.
+    fn segment(
+        &mut self,
+        previous: Revision,
+        is_last: bool,
+    ) -> Result<Option<(Box<dyn DiskFile>, u64, u64)>, OpenError> {
+        let name = segment::name(previous);
+        let (mut file, bytes) =
+            self.read(&name, is_last).map_err(|source| failed(&**self.disk, "read", &name, source))?;
+        let header = match Header::decode(&bytes) {
+            Ok(header) if header.previous == previous && previous == self.last => header,
+            Err(BadHeader::Format(found)) => {
+                return Err(OpenError::Format { path: self.disk.path(&name), found, known: segment::FORMAT });
+            }
+            // Its header was synced before its first record, so without a record it never counted.
+            _ if is_last && bytes.len() as u64 <= HEADER => {
+                self.disk.remove(&name).map_err(|source| failed(&**self.disk, "remove", &name, source))?;
+                return Ok(None);
+            }
+            Ok(_) => return Err(self.corrupt(&name, 0, Damage::Missing(self.last.next()))),
+            Err(BadHeader::Damaged) => return Err(self.corrupt(&name, 0, Damage::Header)),
+        };
+        let end = self.records(&name, &bytes, header.salt)?;
+        let length = bytes.len() as u64;
+        if end < length {
+            if !is_last || was_synced(&bytes, header.salt, end) {
+                return Err(self.corrupt(&name, end, Damage::Checksum));
+            }
+            let cut = file.truncate(end).and_then(|()| file.sync());
+            cut.map_err(|source| failed(&**self.disk, "cut the torn end of", &name, source))?;
+            self.report.clean = false;
+            self.report.cut = Some(Cut { file: self.disk.path(&name), offset: end, bytes: length - end });
+        }
+        Ok(Some((file, header.salt, end)))
+    }
+
+    /// The last file may not be on disk to its end: it is made so before anything in it counts.
+    fn read(&self, name: &str, is_last: bool) -> io::Result<(Box<dyn DiskFile>, Vec<u8>)> {
+        let mut file = self.disk.open(name)?;
+        if is_last {
+            file.sync()?;
+            file.forget_cache()?;
+        }
+        let length = self.disk.list()?.into_iter().find(|(other, _)| other == name).map_or(0, |(_, len)| len);
+        let mut bytes = vec![0; length as usize];
+        let count = file.read_at(&mut bytes, 0)?;
+        bytes.truncate(count);
+        Ok((file, bytes))
+    }
+
+    /// Replays records up to the first that does not check; returns its offset.
+    fn records(&mut self, name: &str, bytes: &[u8], salt: u64) -> Result<u64, OpenError> {
+        let mut offset = HEADER;
+        while let Some(payload) = frame::unseal(&bytes[offset as usize..], salt, offset) {
+            let Some(record) = record::decode(payload) else {
+                return Err(self.corrupt(name, offset, Damage::Record));
+            };
+            if !self.record(record) {
+                return Err(self.corrupt(name, offset, Damage::Sequence));
+            }
+            offset += (FRAME_HEAD + payload.len()) as u64;
+        }
+        Ok(offset)
+    }
+
+    /// False if it does not follow the one before.
+    fn record(&mut self, record: Record) -> bool {
+        let Record { kind, revision, ops, .. } = record;
+        let follows = match kind {
+            Kind::Transaction => revision == self.last.next(),
+            Kind::Skip => revision > self.last,
+            Kind::Closed => revision == self.last,
+        };
+        if !follows {
+            return false;
+        }
+        self.last = revision;
+        self.report.records += 1;
+        self.report.clean = kind == Kind::Closed;
+        if revision > self.state.revision {
+            let changes =
+                ops.into_iter().map(|(key, value)| Arc::new(transaction::event(&self.state, revision, key, value)));
+            let changes = changes.collect();
+            self.state.push(revision, changes);
+            self.trim();
+        }
+        true
+    }
+
+    /// Keeps to the bounds of the history, so that a long log needs no more memory than a short one.
+    fn trim(&mut self) {
+        while self.state.history.len() > self.config.history_revisions
+            || self.state.history_weight > self.config.history_bytes + self.state.live_bytes / 8
+        {
+            if !self.state.drop_oldest() {
+                return;
+            }
+        }
+    }
+
+    fn corrupt(&self, name: &str, offset: u64, damage: Damage) -> OpenError {
+        OpenError::Corrupt { path: self.disk.path(name), offset, damage, last_good: self.last }
+    }
+}
+
+/// Whether a record after `end` says that `end` had been synced before it was written.
+fn was_synced(bytes: &[u8], salt: u64, end: u64) -> bool {
+    (end as usize + 1..bytes.len()).any(|at| {
+        frame::unseal(&bytes[at..], salt, at as u64).and_then(record::decode).is_some_and(|record| record.synced > end)
+    })
+}
+
+fn failed(disk: &dyn Disk, action: &'static str, name: &str, source: io::Error) -> OpenError {
+    OpenError::Io { action, path: disk.path(name), source }
+}

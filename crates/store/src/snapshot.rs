@@ -1,0 +1,68 @@
+//! A consistent view of all keys at one revision.
+
+use std::{ops::Bound, sync::Arc};
+
+use crate::{
+    key_value::{Key, KeyValue},
+    revision::Revision,
+    state::Keys,
+};
+
+/// All keys as they were at [`Snapshot::revision`]. Costs a pointer, blocks nobody, never changes.
+#[derive(Clone)]
+pub struct Snapshot {
+    revision: Revision,
+    keys: Keys,
+}
+
+impl Snapshot {
+    pub(crate) fn new(revision: Revision, keys: Keys) -> Snapshot {
+        Snapshot { revision, keys }
+    }
+
+    /// The moment it shows.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// One key.
+    pub fn get(&self, key: &[u8]) -> Option<&Arc<KeyValue>> {
+        self.keys.get(key)
+    }
+
+    /// The keys that begin with `prefix`, in order, from the first one after `start_after`.
+    /// `limit` 0 is no limit.
+    pub fn range(&self, prefix: &[u8], start_after: Option<&[u8]>, limit: usize) -> Page {
+        let mut walk = self.walk(prefix, start_after);
+        let limit = if limit == 0 { usize::MAX } else { limit };
+        let items: Vec<_> = walk.by_ref().take(limit).cloned().collect();
+        Page { more: walk.next().is_some(), items }
+    }
+
+    /// The same walk, one at a time, copying nothing.
+    pub fn walk<'a>(&'a self, prefix: &'a [u8], start_after: Option<&[u8]>) -> impl Iterator<Item = &'a Arc<KeyValue>> {
+        let start = match start_after {
+            Some(key) if key >= prefix => Bound::Excluded(Key::from(key)),
+            _ => Bound::Included(Key::from(prefix)),
+        };
+        self.keys.range((start, Bound::Unbounded)).map(|(_, kv)| kv).take_while(move |kv| kv.key.starts_with(prefix))
+    }
+
+    /// How many keys begin with `prefix`.
+    pub fn count(&self, prefix: &[u8]) -> usize {
+        if prefix.is_empty() { self.keys.len() } else { self.walk(prefix, None).count() }
+    }
+
+    /// How many keys begin with `prefix` and come after `start_after`: what is left of a paged list.
+    pub fn count_after(&self, prefix: &[u8], start_after: &[u8]) -> usize {
+        self.walk(prefix, Some(start_after)).count()
+    }
+}
+
+/// One answer of [`Snapshot::range`].
+#[derive(Clone, Debug)]
+pub struct Page {
+    pub items: Vec<Arc<KeyValue>>,
+    /// Whether there are keys beyond the limit.
+    pub more: bool,
+}

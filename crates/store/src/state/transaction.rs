@@ -1,0 +1,110 @@
+//! Compares, then changes: the pure step from one state to the next.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+
+use super::State;
+use crate::{
+    event::{Changes, Event},
+    key_value::{Key, KeyValue},
+    revision::Revision,
+    write::{MAX_KEY_BYTES, MAX_OPS, MAX_VALUE_BYTES, Op, Value, WriteError},
+};
+
+/// A transaction is refused with what its caller is told.
+pub(crate) type Refused = WriteError;
+
+/// A transaction whose compares hold at one state, with the changes it makes.
+pub(crate) struct Transaction {
+    pub(crate) revision: Revision,
+    pub(crate) changes: Changes,
+}
+
+impl Transaction {
+    /// Checks all compares against `state`, then builds all values for the next revision.
+    /// Only checks: no changes, and the revision is the one that was read.
+    pub(crate) fn prepare(state: &State, ops: Vec<Op>) -> Result<Transaction, Refused> {
+        limits(&ops)?;
+        for op in &ops {
+            compare(state, op)?;
+        }
+        let revision = state.revision.next();
+        let mut changes = Vec::with_capacity(ops.len());
+        for op in ops {
+            changes.extend(change(state, revision, op)?);
+        }
+        let revision = if changes.is_empty() { state.revision } else { revision };
+        Ok(Transaction { revision, changes: changes.into() })
+    }
+}
+
+fn limits(ops: &[Op]) -> Result<(), Refused> {
+    within("number of operations", ops.len(), MAX_OPS)?;
+    for (index, op) in ops.iter().enumerate() {
+        within("key", op.key().len(), MAX_KEY_BYTES)?;
+        if ops[..index].iter().any(|other| other.key() == op.key()) {
+            return Err(WriteError::RepeatedKey { key: op.key().clone() });
+        }
+    }
+    Ok(())
+}
+
+fn within(what: &'static str, size: usize, limit: usize) -> Result<(), Refused> {
+    if size <= limit { Ok(()) } else { Err(WriteError::TooLarge { what, size, limit }) }
+}
+
+fn compare(state: &State, op: &Op) -> Result<(), Refused> {
+    let current = state.keys.get(op.key());
+    let at = current.map(|kv| kv.mod_revision);
+    let holds = match op {
+        Op::Create { .. } => at.is_none(),
+        Op::Update { expected, .. } | Op::Delete { expected, .. } => at == Some(*expected),
+        Op::Put { .. } => true,
+        Op::Check { expected, .. } => at == *expected,
+    };
+    if holds { Ok(()) } else { Err(WriteError::Conflict { key: op.key().clone(), current: current.cloned() }) }
+}
+
+fn change(state: &State, revision: Revision, op: Op) -> Result<Option<Arc<Event>>, Refused> {
+    let (key, value) = match op {
+        Op::Create { key, value } | Op::Update { key, value, .. } | Op::Put { key, value } => {
+            let bytes = build(&key, value, revision)?;
+            (key, Some(bytes))
+        }
+        Op::Delete { key, .. } => (key, None),
+        Op::Check { .. } => return Ok(None),
+    };
+    Ok(Some(Arc::new(event(state, revision, key, value))))
+}
+
+/// The change that putting (or, with `None`, deleting) a key makes. Recovery uses it too, so that
+/// the log need not hold what follows from the order of writes.
+pub(crate) fn event(state: &State, revision: Revision, key: Key, value: Option<Bytes>) -> Event {
+    let previous = state.keys.get(&key).cloned();
+    // The key that is already in the map is the one to share.
+    let key = previous.as_ref().map_or(key, |kv| kv.key.clone());
+    let current = value.map(|value| {
+        Arc::new(KeyValue {
+            key: key.clone(),
+            value,
+            create_revision: previous.as_ref().map_or(revision, |kv| kv.create_revision),
+            mod_revision: revision,
+            version: previous.as_ref().map_or(1, |kv| kv.version + 1),
+        })
+    });
+    Event { revision, key, current, previous }
+}
+
+fn build(key: &Key, value: Value, revision: Revision) -> Result<Bytes, Refused> {
+    let bytes = match value {
+        Value::Bytes(bytes) => bytes,
+        Value::Built(build) => catch_unwind(AssertUnwindSafe(move || build(revision)))
+            .map_err(|_| WriteError::BuildPanicked { key: key.clone() })?,
+    };
+    within("value", bytes.len(), MAX_VALUE_BYTES)?;
+    Ok(bytes)
+}

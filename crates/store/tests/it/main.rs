@@ -1,0 +1,4 @@
+//! The store through its face, on a real folder.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod basics;
