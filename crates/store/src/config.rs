@@ -18,6 +18,9 @@ pub struct StoreConfig {
     pub relaxed_delay: Duration,
     /// The size at which the log starts its next file.
     pub segment_bytes: u64,
+    /// A checkpoint is written when it frees this much of the log, and at least an eighth of the
+    /// live data.
+    pub checkpoint_bytes: u64,
 }
 
 impl StoreConfig {
@@ -30,6 +33,7 @@ impl StoreConfig {
             compact_every: Some(Duration::from_secs(300)),
             relaxed_delay: Duration::from_secs(30),
             segment_bytes: 4 << 20,
+            checkpoint_bytes: 8 << 20,
         }
     }
 }

@@ -5,7 +5,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use parking_lot::{Mutex, RwLock};
@@ -15,6 +18,8 @@ use crate::{event::Changes, revision::Revision, state::State, watch::Slot};
 pub(crate) struct Hub {
     state: RwLock<Arc<State>>,
     watches: Mutex<Watches>,
+    /// Every change up to here is in the queue of every watch it concerns.
+    delivered: AtomicU64,
 }
 
 #[derive(Default)]
@@ -27,7 +32,8 @@ struct Watches {
 
 impl Hub {
     pub(crate) fn new(state: State) -> Hub {
-        Hub { state: RwLock::new(Arc::new(state)), watches: Mutex::default() }
+        let delivered = AtomicU64::new(state.revision.0);
+        Hub { state: RwLock::new(Arc::new(state)), watches: Mutex::default(), delivered }
     }
 
     pub(crate) fn state(&self) -> Arc<State> {
@@ -37,13 +43,19 @@ impl Hub {
     /// Shows the state to readers, and the changes to the watches they concern.
     pub(crate) fn publish(&self, state: State, batch: &[(Revision, Changes)]) {
         let watches = self.watches.lock();
+        let revision = state.revision;
         let old = std::mem::replace(&mut *self.state.write(), Arc::new(state));
         for (revision, changes) in batch {
             watches.deliver(*revision, changes);
         }
+        self.delivered.store(revision.0, Ordering::Release);
         drop(watches);
         // Freeing what only the old state held is not done under the locks.
         drop(old);
+    }
+
+    pub(crate) fn delivered(&self) -> Revision {
+        Revision(self.delivered.load(Ordering::Acquire))
     }
 
     /// The state at the moment of joining; everything later comes to the slot.

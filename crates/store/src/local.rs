@@ -34,6 +34,9 @@ pub(crate) mod recovery;
 mod segment;
 mod sequencer;
 
+#[cfg(test)]
+mod tests;
+
 use disk::{Disk, Folder};
 use gauges::Gauges;
 use queue::{Queue, Request};

@@ -90,11 +90,11 @@ impl Watch {
     /// where the next watch may start. Grows also while nothing under the prefix changes.
     pub fn progress(&mut self) -> Revision {
         if self.backlog.is_none() {
-            // Asked for in this order: what is published is in the queue already.
-            let published = self.hub.state().revision;
+            // Asked for before looking at the queue: what was delivered by then is in it.
+            let delivered = self.hub.delivered();
             let queue = self.slot.queue.lock();
             if queue.waiting.is_empty() && !queue.lagged {
-                self.seen = self.seen.max(published);
+                self.seen = self.seen.max(delivered);
             }
         }
         self.seen

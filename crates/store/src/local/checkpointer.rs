@@ -22,19 +22,16 @@ use super::{
 };
 use crate::{revision::Revision, state::State};
 
-/// A checkpoint is due when it would free this much of the log, and at least an eighth of the live data.
-const DUE_BYTES: u64 = 8 << 20;
-/// ... or when the last one is this much larger than twice the live data.
-const SLACK_BYTES: u64 = 16 << 20;
-
 pub(crate) struct Checkpointer {
     disk: Arc<dyn Disk>,
     queue: Arc<Queue>,
     /// The newest durable checkpoint and its size.
     last: Option<(Revision, u64)>,
     running: Option<Running>,
-    /// After a failure, none is tried until the log has grown by [`DUE_BYTES`] beyond this.
+    /// After a failure, none is tried until the log has grown by `due_bytes` beyond this.
     failed_at: u64,
+    /// [`StoreConfig::checkpoint_bytes`](crate::StoreConfig).
+    due_bytes: u64,
 }
 
 struct Running {
@@ -45,12 +42,22 @@ struct Running {
 }
 
 impl Checkpointer {
-    pub(crate) fn new(disk: Arc<dyn Disk>, queue: Arc<Queue>, last: Option<(Revision, u64)>) -> Checkpointer {
-        Checkpointer { disk, queue, last, running: None, failed_at: 0 }
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        queue: Arc<Queue>,
+        last: Option<(Revision, u64)>,
+        due_bytes: u64,
+    ) -> Checkpointer {
+        Checkpointer { disk, queue, last, running: None, failed_at: 0, due_bytes }
     }
 
     pub(crate) fn bytes(&self) -> u64 {
         self.last.map_or(0, |(_, bytes)| bytes)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_running(&self) -> bool {
+        self.running.is_some()
     }
 
     /// Starts one if it is worth it.
@@ -59,8 +66,10 @@ impl Checkpointer {
             return;
         }
         let freed: u64 = log.before(state.floor).iter().map(|segment| segment.bytes).sum();
-        let due = freed >= DUE_BYTES.max(state.live_bytes / 8) || self.bytes() > 2 * state.live_bytes + SLACK_BYTES;
-        let waiting = self.failed_at > 0 && log.bytes() < self.failed_at + DUE_BYTES;
+        // Due when it frees enough of the log, or when the last one is far larger than what lives.
+        let due =
+            freed >= self.due_bytes.max(state.live_bytes / 8) || self.bytes() > 2 * (state.live_bytes + self.due_bytes);
+        let waiting = self.failed_at > 0 && log.bytes() < self.failed_at + self.due_bytes;
         if due && !waiting {
             self.start(state, log);
         }
@@ -77,7 +86,7 @@ impl Checkpointer {
             let result = checkpoint::write(&*disk, revision, &keys, &told).and_then(|written| {
                 if written.is_some() {
                     // Oldest first: what is left after a crash is still an unbroken log.
-                    old.iter().try_for_each(|name| disk.remove(name))?;
+                    old.iter().try_for_each(|name| remove(&*disk, name))?;
                 }
                 Ok(written)
             });
@@ -118,5 +127,13 @@ impl Checkpointer {
             running.stop.store(true, Ordering::Relaxed);
         }
         self.finish(log);
+    }
+}
+
+/// What an earlier attempt removed already is fine.
+fn remove(disk: &dyn Disk, name: &str) -> io::Result<()> {
+    match disk.remove(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
     }
 }

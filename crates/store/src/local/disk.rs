@@ -9,6 +9,9 @@ use std::{
 
 use crate::open_error::OpenError;
 
+#[cfg(test)]
+pub(crate) mod sim;
+
 const LOCK: &str = "LOCK";
 const FILE_MODE: u32 = 0o600;
 const DIR_MODE: u32 = 0o700;

@@ -88,8 +88,10 @@ impl Log {
         self.staged.clear();
         self.staged.shrink_to(KEEP_BYTES);
         if let Err(error) = result {
-            // Part of it may be there.
+            // Part of it may be there, and must not come back after a power cut.
             self.file.truncate(self.written).map_err(LogError::Poisoned)?;
+            self.file.sync().map_err(LogError::Poisoned)?;
+            self.synced = self.written;
             return Err(refusal(error));
         }
         self.written += count;
@@ -117,6 +119,10 @@ impl Log {
     pub(crate) fn rotate(&mut self, previous: Revision) -> Result<(), LogError> {
         debug_assert!(self.staged.is_empty(), "staged records are bound to their file");
         self.sync()?;
+        if self.segments.last().is_some_and(|last| last.previous == previous) {
+            // Nothing but marks so far; the name of the next file would be that of this one.
+            return Ok(());
+        }
         match begin_file(&*self.disk, previous) {
             Ok((file, salt)) => {
                 (self.file, self.salt, self.written, self.synced) = (file, salt, HEADER, HEADER);

@@ -11,6 +11,7 @@
 
 use bytes::Bytes;
 
+use super::frame::{self, FRAME_HEAD};
 use crate::{event::Event, key_value::Key, revision::Revision};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +73,14 @@ pub(crate) fn decode(payload: &[u8]) -> Option<Record> {
         ops.push((key, value));
     }
     Some(Record { kind, synced, revision, ops })
+}
+
+/// Whether a frame with a record may begin here: a cheap look before the checksum.
+pub(crate) fn is_plausible(frame: &[u8]) -> bool {
+    /// Kind, synced, revision.
+    const SHORTEST: u32 = 17;
+    let length = frame::head(frame).map_or(0, |(length, _)| length);
+    length >= SHORTEST && matches!(frame.get(FRAME_HEAD), Some(1..=3))
 }
 
 pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {

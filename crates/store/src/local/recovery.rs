@@ -64,6 +64,8 @@ pub(crate) struct Recovered {
 }
 
 pub(crate) fn recover(disk: Arc<dyn Disk>, config: &StoreConfig) -> Result<Recovered, OpenError> {
+    // A file that was begun just before the process died may have a name that only memory knows.
+    disk.sync_dir().map_err(|source| failed(&*disk, "sync", "", source))?;
     let io = |source| failed(&*disk, "list", "", source);
     let mut names: Vec<String> = disk.list().map_err(io)?.into_iter().map(|(name, _)| name).collect();
     names.sort();
@@ -316,7 +318,7 @@ impl Replay<'_> {
 
 /// Whether a record after `end` says that `end` had been synced before it was written.
 fn was_synced(bytes: &[u8], salt: u64, end: u64) -> bool {
-    (end as usize + 1..bytes.len()).any(|at| {
+    (end as usize + 1..bytes.len()).filter(|at| record::is_plausible(&bytes[*at..])).any(|at| {
         frame::unseal(&bytes[at..], salt, at as u64).and_then(record::decode).is_some_and(|record| record.synced > end)
     })
 }

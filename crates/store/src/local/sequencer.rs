@@ -34,8 +34,9 @@ const BATCH_WRITES: usize = 1024;
 const BATCH_BYTES: usize = 4 << 20;
 /// The most revisions that are visible but not on disk; recovery skips as many.
 pub(crate) const MAX_UNSYNCED: u64 = 10_000;
-/// How many entries of history are let go between two batches, so that no writer waits for it.
-const TRIM_STEPS: usize = 512;
+/// How many entries of history are let go between two batches: few, so that no writer waits for it,
+/// and more than a batch adds, so that the bounds hold under any load.
+const TRIM_STEPS: usize = 2 * BATCH_WRITES;
 
 pub(crate) struct Sequencer {
     state: State,
@@ -46,6 +47,9 @@ pub(crate) struct Sequencer {
     queue: Arc<Queue>,
     gauges: Arc<Gauges>,
     poisoned: bool,
+    /// Whether the log ended with [`Kind::Closed`] when it was opened, and was written to since.
+    clean: bool,
+    wrote: bool,
     /// Since when relaxed writes wait for their sync, and from which revision on.
     relaxed: Option<(Instant, Revision)>,
     /// The history up to here is to go.
@@ -63,9 +67,9 @@ impl Sequencer {
         queue: Arc<Queue>,
         gauges: Arc<Gauges>,
     ) -> Sequencer {
-        let Recovered { state, log, disk, checkpoint, .. } = recovered;
+        let Recovered { state, log, disk, checkpoint, report } = recovered;
         let sequencer = Sequencer {
-            checkpointer: Checkpointer::new(disk, queue.clone(), checkpoint),
+            checkpointer: Checkpointer::new(disk, queue.clone(), checkpoint, config.checkpoint_bytes),
             compact_to: state.floor,
             compact_next: config.compact_every.map(|every| (Instant::now() + every, state.revision)),
             state,
@@ -75,6 +79,8 @@ impl Sequencer {
             queue,
             gauges,
             poisoned: false,
+            clean: report.clean && report.records > 0,
+            wrote: false,
             relaxed: None,
         };
         sequencer.measure();
@@ -90,7 +96,7 @@ impl Sequencer {
             for chore in chores {
                 match chore {
                     Chore::Compact(revision, done) => self.compact(revision, done),
-                    Chore::CheckpointDone => self.checkpointer.finish(&mut self.log),
+                    Chore::CheckpointDone => self.checkpoint_done(),
                     Chore::Close(done) => closers.extend(done),
                 }
             }
@@ -110,7 +116,7 @@ impl Sequencer {
         });
     }
 
-    fn write(&mut self, requests: Vec<Request>) {
+    pub(crate) fn write(&mut self, requests: Vec<Request>) {
         let mut requests = requests.into_iter().peekable();
         while requests.peek().is_some() {
             if self.poisoned {
@@ -176,6 +182,7 @@ impl Sequencer {
             return Ok(());
         }
         self.log.flush()?;
+        self.wrote = true;
         let (since, first) = self.relaxed.unwrap_or((Instant::now(), before.revision));
         // Strictly fewer than are skipped: the last revision given out never comes back.
         if durable || self.state.revision.0 - first.0 + BATCH_WRITES as u64 >= MAX_UNSYNCED {
@@ -212,8 +219,17 @@ impl Sequencer {
         done.send(()).ok();
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_checkpointing(&self) -> bool {
+        self.checkpointer.is_running()
+    }
+
+    pub(crate) fn checkpoint_done(&mut self) {
+        self.checkpointer.finish(&mut self.log);
+    }
+
     /// What is due besides writes; a little of it each time.
-    fn keep_house(&mut self) {
+    pub(crate) fn keep_house(&mut self) {
         let now = Instant::now();
         if let Some((since, _)) = self.relaxed
             && now >= since + self.config.relaxed_delay
@@ -263,8 +279,6 @@ impl Sequencer {
 
     fn trim(&mut self, steps: usize) {
         let floor = self.state.floor;
-        // Twice the largest batch, so that the bounds hold under any load.
-        let steps = steps.max(2 * BATCH_WRITES);
         for _ in 0..steps {
             if !self.is_over() || !self.state.drop_oldest() {
                 break;
@@ -280,9 +294,12 @@ impl Sequencer {
         self.gauges.disk_bytes.store(bytes, std::sync::atomic::Ordering::Relaxed);
     }
 
-    fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.checkpointer.stop(&mut self.log);
         if self.poisoned {
+            return;
+        }
+        if self.clean && !self.wrote {
             return;
         }
         self.log.stage(Kind::Closed, self.state.revision, []);

@@ -106,5 +106,14 @@ fn build(key: &Key, value: Value, revision: Revision) -> Result<Bytes, Refused> 
             .map_err(|_| WriteError::BuildPanicked { key: key.clone() })?,
     };
     within("value", bytes.len(), MAX_VALUE_BYTES)?;
-    Ok(bytes)
+    Ok(exact(bytes))
+}
+
+/// The same bytes without the spare room of the buffer they were made in: they may stay for years.
+fn exact(bytes: Bytes) -> Bytes {
+    match bytes.try_into_mut() {
+        Ok(buffer) if buffer.capacity() > buffer.len() => Bytes::copy_from_slice(&buffer),
+        Ok(buffer) => buffer.freeze(),
+        Err(shared) => shared,
+    }
 }

@@ -1,0 +1,86 @@
+//! The sequencer and recovery on a disk that fails on purpose.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::{Semaphore, oneshot};
+
+use super::{
+    disk::sim::{Faults, SimDisk},
+    gauges::Gauges,
+    queue::{Chore, Queue, Request},
+    recovery::{Recovery, recover},
+    sequencer::Sequencer,
+};
+use crate::{
+    config::StoreConfig,
+    health::Writes,
+    hub::Hub,
+    open_error::OpenError,
+    write::{Committed, Write, WriteError},
+};
+
+mod faults;
+mod power_cut;
+
+/// A store without a thread: each step happens when the test says so.
+struct Bench {
+    disk: SimDisk,
+    hub: Arc<Hub>,
+    queue: Arc<Queue>,
+    gauges: Arc<Gauges>,
+    recovery: Recovery,
+    sequencer: Sequencer,
+}
+
+impl Bench {
+    fn open(disk: SimDisk) -> Result<Bench, OpenError> {
+        let config = StoreConfig {
+            history_bytes: 4 << 10,
+            segment_bytes: 1 << 10,
+            checkpoint_bytes: 4 << 10,
+            compact_every: None,
+            relaxed_delay: Duration::ZERO,
+            ..StoreConfig::new("/sim")
+        };
+        let recovered = recover(Arc::new(disk.clone()), &config)?;
+        let hub = Arc::new(Hub::new(recovered.state.clone()));
+        let (queue, gauges) = (Arc::new(Queue::new()), Arc::new(Gauges::default()));
+        let recovery = recovered.report.clone();
+        let sequencer = Sequencer::new(recovered, config, hub.clone(), queue.clone(), gauges.clone());
+        Ok(Bench { disk, hub, queue, gauges, recovery, sequencer })
+    }
+
+    /// Does these writes as one batch.
+    fn write(&mut self, writes: Vec<Write>) -> Vec<Result<Committed, WriteError>> {
+        let places = Arc::new(Semaphore::new(writes.len()));
+        let (requests, answers): (Vec<_>, Vec<_>) = writes
+            .into_iter()
+            .map(|write| {
+                let (answer, answered) = oneshot::channel();
+                let place = places.clone().try_acquire_owned().unwrap();
+                (Request { write, answer, _place: place }, answered)
+            })
+            .unzip();
+        self.sequencer.write(requests);
+        answers.into_iter().map(|mut answered| answered.try_recv().unwrap()).collect()
+    }
+
+    fn put(&mut self, key: &str, value: &str) -> Result<Committed, WriteError> {
+        self.write(vec![Write::put(key.as_bytes(), value.to_owned())]).remove(0)
+    }
+
+    /// Chores; a checkpoint that begins is waited for.
+    fn keep_house(&mut self) {
+        self.sequencer.keep_house();
+        if self.sequencer.is_checkpointing() {
+            while !self.queue.take(0, None).chores.iter().any(|c| matches!(c, Chore::CheckpointDone)) {}
+            self.sequencer.checkpoint_done();
+        }
+    }
+
+    fn value(&self, key: &str) -> Option<String> {
+        let state = self.hub.state();
+        state.keys.get(key.as_bytes()).map(|kv| String::from_utf8(kv.value.to_vec()).unwrap())
+    }
+}
