@@ -1,1 +1,3 @@
+//! The kernel's networking: links, addresses, routes, namespaces and packet rules.
 
+pub mod nft;
