@@ -27,6 +27,8 @@ struct State {
     entries: BTreeMap<Key, Arc<Entry>>,
     by_owner: HashMap<Arc<str>, BTreeSet<Key>>,
     by_node: HashMap<Arc<str>, BTreeSet<Key>>,
+    /// Objects no owner controls.
+    orphans: BTreeSet<Key>,
     subscribers: Vec<Weak<Pending>>,
 }
 
@@ -87,6 +89,14 @@ impl Cache {
     pub fn on_node(&self, node: &str) -> Vec<Arc<Entry>> {
         let state = self.state.read();
         state.by_node.get(node).into_iter().flatten().filter_map(|key| state.entries.get(key).cloned()).collect()
+    }
+
+    /// Entries of a namespace that no owner controls.
+    pub fn orphans(&self, namespace: &str) -> Vec<Arc<Entry>> {
+        let from = Key::new(namespace, "");
+        let state = self.state.read();
+        let keys = state.orphans.range((Bound::Included(from), Bound::Unbounded));
+        keys.take_while(|key| &*key.namespace == namespace).filter_map(|key| state.entries.get(key).cloned()).collect()
     }
 
     /// A stream of changes from now on, beginning with all that is there.
@@ -180,6 +190,11 @@ impl State {
         if !entry.header.node.is_empty() {
             self.by_node.entry(entry.header.node.clone()).or_default().insert(key.clone());
         }
+        if entry.header.controller().is_none() {
+            self.orphans.insert(key.clone());
+        } else {
+            self.orphans.remove(&key);
+        }
         let old = self.entries.insert(key.clone(), entry.clone());
         if let Some(old) = &old {
             self.unindex(old, Some(&entry));
@@ -190,6 +205,7 @@ impl State {
     fn remove(&mut self, key: &Key) {
         if let Some(old) = self.entries.remove(key) {
             self.unindex(&old, None);
+            self.orphans.remove(key);
             self.announce(key, Some(old));
         }
     }

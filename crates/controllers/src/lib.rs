@@ -1,1 +1,13 @@
+//! Every built-in controller, one module each, under its upstream name.
+//!
+//! Each observes (reads listers), plans (a pure function, unit-tested) and acts (writes through a client of its own
+//! identity). A settled reconcile writes nothing.
 
+mod claim;
+mod context;
+mod deployment;
+mod pod_control;
+mod replicaset;
+mod start;
+
+pub use start::{Config, start};

@@ -1,0 +1,27 @@
+//! Which controllers run, and with what.
+
+use apimachinery::UserInfo;
+use client::Client;
+use controller_runtime::{Informers, Tasks, run};
+
+use crate::{context::Contexts, deployment::DeploymentController, replicaset::ReplicaSetController};
+
+/// What controllers cannot read from the API.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The certificate authority clients trust, in PEM; published to every namespace.
+    pub root_ca_pem: String,
+    /// Workers of each controller.
+    pub workers: usize,
+}
+
+/// Starts every controller. `clients` makes a client that acts as the given user: reads that all share are made as
+/// `system:kube-controller-manager`, writes by each controller's own service account. They end with `tasks`.
+pub fn start(clients: impl Fn(UserInfo) -> Client, tasks: &Tasks, config: Config) {
+    let reader = clients(UserInfo::new("system:kube-controller-manager", &[]));
+    let informers = Informers::new(reader, tasks.clone());
+    let contexts = Contexts { clients: &clients, informers, tasks: tasks.clone() };
+
+    run(tasks, ReplicaSetController::new(contexts.of("replicaset-controller")), config.workers);
+    run(tasks, DeploymentController::new(contexts.of("deployment-controller")), config.workers);
+}
