@@ -8,6 +8,7 @@ mod kind;
 mod names;
 mod print;
 mod quantities;
+mod rules;
 mod table;
 mod tree;
 

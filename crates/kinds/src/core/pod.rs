@@ -2,9 +2,11 @@
 
 mod row;
 mod strategy;
+mod validate;
 
 use api::core::v1;
 use apimachinery::Object;
+use apimachinery::field::ErrorList;
 use serde_json::Value;
 
 use super::pod_spec;
@@ -69,6 +71,10 @@ impl Kind for Pod {
 
     fn prepare_for_create(pod: &mut v1::Pod) {
         strategy::prepare_for_create(pod);
+    }
+
+    fn validate(pod: &v1::Pod) -> ErrorList {
+        validate::pod(pod)
     }
 
     fn field(object: &Object, field: &str) -> Option<String> {

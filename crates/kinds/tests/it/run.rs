@@ -85,6 +85,7 @@ fn admit(object: &mut Object, answer: &Value) {
     if object.kind() != "Pod" {
         return;
     }
+    object.set(&["spec", "serviceAccountName"], "default");
     for field in ["volumes", "tolerations", "priority", "preemptionPolicy", "serviceAccountName"] {
         match answer.pointer(&format!("/spec/{field}")) {
             Some(value) if answer["kind"] == "Pod" => object.set(&["spec", field], value.clone()),
