@@ -183,6 +183,13 @@ fn remove_leftovers(
     checkpoints.iter().filter(|other| **other < start).try_for_each(|other| remove(checkpoint::name(*other)))
 }
 
+/// A file of the log that was read to its (good) end.
+struct Whole {
+    file: Box<dyn DiskFile>,
+    salt: u64,
+    bytes: u64,
+}
+
 struct Replay<'a> {
     state: State,
     report: Recovery,
@@ -198,7 +205,7 @@ impl Replay<'_> {
         let mut end = None;
         for (index, &previous) in names.iter().enumerate() {
             let is_last = index + 1 == names.len();
-            let Some((file, salt, bytes)) = self.segment(previous, is_last)? else { continue };
+            let Some(Whole { file, salt, bytes }) = self.segment(previous, is_last)? else { continue };
             segments.push(Segment { previous, bytes });
             end = Some((file, salt));
         }
@@ -212,11 +219,7 @@ impl Replay<'_> {
     }
 
     /// Reads one file; `None` if it is the last one and nothing of it ever counted.
-    fn segment(
-        &mut self,
-        previous: Revision,
-        is_last: bool,
-    ) -> Result<Option<(Box<dyn DiskFile>, u64, u64)>, OpenError> {
+    fn segment(&mut self, previous: Revision, is_last: bool) -> Result<Option<Whole>, OpenError> {
         let name = segment::name(previous);
         let (mut file, bytes) =
             self.read(&name, is_last).map_err(|source| failed(&**self.disk, "read", &name, source))?;
@@ -244,7 +247,7 @@ impl Replay<'_> {
             self.report.clean = false;
             self.report.cut = Some(Cut { file: self.disk.path(&name), offset: end, bytes: length - end });
         }
-        Ok(Some((file, header.salt, end)))
+        Ok(Some(Whole { file, salt: header.salt, bytes: end }))
     }
 
     /// The last file may not be on disk to its end: it is made so before anything in it counts.

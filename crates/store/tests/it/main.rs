@@ -2,3 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod basics;
+mod crash;
+mod damage;
+mod full_disk;
+mod model;
+mod watches;

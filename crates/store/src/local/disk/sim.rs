@@ -85,7 +85,7 @@ impl SimDisk {
     pub(crate) fn after_kill(&self) -> SimDisk {
         let inner = self.inner.lock();
         let mut disk = SimDisk::from(inner.names.clone(), inner.files.clone());
-        let new = Arc::get_mut(&mut disk.inner).unwrap().get_mut();
+        let new = Arc::get_mut(&mut disk.inner).expect("nobody else has it yet").get_mut();
         new.durable_names = inner.durable_names.clone();
         new.unsynced_names = inner.unsynced_names.clone();
         disk
