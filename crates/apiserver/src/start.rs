@@ -1,0 +1,78 @@
+//! From configuration to a server that answers.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use apimachinery::Status;
+use arc_swap::ArcSwap;
+use auth::{Chain, Graph, NodeAuthorizer, Rbac, ServiceAccountTokens};
+use registry::Registry;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    bootstrap,
+    config::Config,
+    discovery::Catalog,
+    feeds,
+    flow::Flow,
+    gate::Gate,
+    health::Health,
+    live::Live,
+    metrics::Metrics,
+    openapi::Documents,
+    server::{ApiServer, Inner},
+    tasks::Tasks,
+};
+
+/// Why the server did not come up.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the cluster's default objects could not be written: {0}")]
+    Bootstrap(#[source] Status),
+}
+
+impl ApiServer {
+    /// Brings a server up over `registry`, which was made with `gate` as its admission. Returns when the default
+    /// objects stand and authorization knows its rules. `stop` ends its background work and its watches.
+    pub async fn start(
+        config: Config,
+        registry: Registry,
+        gate: &Gate,
+        stop: CancellationToken,
+    ) -> Result<Self, StartError> {
+        let live = Live { registry };
+        let (rbac, graph) = (Arc::new(Rbac::new()), Arc::new(Graph::new()));
+        let node =
+            config.authorization.node.then(|| NodeAuthorizer::new(Arc::clone(&graph), bootstrap::rbac::node_rules()));
+        let chain = Chain::new(node, config.authorization.rbac.then(|| Arc::clone(&rbac)));
+        let reader = Arc::new(live.clone());
+        let tokens = ServiceAccountTokens::new(Arc::clone(&config.token_key), config.issuer.clone(), reader);
+        let catalog = Catalog::of(live.registry.resources());
+        let server = Self {
+            inner: Arc::new(Inner {
+                config,
+                live,
+                chain,
+                rbac,
+                graph,
+                tokens,
+                catalog: ArcSwap::from_pointee(catalog),
+                openapi: Documents::default(),
+                flow: Flow::default(),
+                health: Health::default(),
+                metrics: Metrics::default(),
+                tasks: Tasks::new(stop),
+            }),
+        };
+        gate.open(&server);
+        server.inner.health.stored.store(true, Ordering::Release);
+        server.bootstrap().await.map_err(StartError::Bootstrap)?;
+        server.inner.health.bootstrapped.store(true, Ordering::Release);
+        feeds::start(&server).await;
+        Ok(server)
+    }
+
+    /// Whether `/readyz` answers ok.
+    pub fn is_ready(&self) -> bool {
+        self.inner.health.is_ready()
+    }
+}
