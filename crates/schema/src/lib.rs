@@ -6,6 +6,7 @@ mod builtin;
 mod complete;
 mod decode;
 mod node;
+pub mod openapi;
 mod shape;
 mod table;
 mod text;
