@@ -1,10 +1,9 @@
 //! Builds a [`Table`]: the one from the generated text, and those of custom resources at run time.
 
-use std::collections::HashMap;
-
 use crate::{
     shape::{ListType, MapType, PatchStrategy, Shape},
     table::{DefinitionData, FieldData, KindData, NONE, NodeData, Range, Span, Table},
+    word_map::{WordMap, hash},
 };
 
 /// A node of the table under construction; [`Table::at`] finds it again.
@@ -48,13 +47,14 @@ struct Pending {
 #[derive(Default)]
 pub struct TableBuilder {
     text: String,
-    spans: HashMap<Box<str>, Span>,
+    /// By hash; words of one hash take the next free number.
+    spans: WordMap<u64, Span>,
     nodes: Vec<NodeData>,
-    known: HashMap<NodeData, NodeId>,
+    known: WordMap<NodeData, NodeId>,
     words: Vec<Span>,
-    lists: HashMap<Vec<Span>, Range>,
+    lists: WordMap<Vec<Span>, Range>,
     definitions: Vec<Pending>,
-    by_name: HashMap<Box<str>, DefinitionId>,
+    by_name: WordMap<Span, DefinitionId>,
     zero_key_defaults: bool,
 }
 
@@ -65,13 +65,13 @@ impl TableBuilder {
 
     /// The definition of this name, new if it was not named before.
     pub fn define(&mut self, name: &str) -> DefinitionId {
-        if let Some(&id) = self.by_name.get(name) {
+        let name = self.intern(name);
+        if let Some(&id) = self.by_name.get(&name) {
             return id;
         }
         let id = DefinitionId(self.definitions.len() as u32);
-        let name_span = self.intern(name);
-        self.definitions.push(Pending { name: name_span, ..Pending::default() });
-        self.by_name.insert(name.into(), id);
+        self.definitions.push(Pending { name, ..Pending::default() });
+        self.by_name.insert(name, id);
         id
     }
 
@@ -225,12 +225,16 @@ impl TableBuilder {
         if word.is_empty() {
             return Span::default();
         }
-        if let Some(&span) = self.spans.get(word) {
-            return span;
+        let mut number = hash(word);
+        while let Some(&span) = self.spans.get(&number) {
+            if self.str(span) == word {
+                return span;
+            }
+            number = number.wrapping_add(1);
         }
         let span = Span { start: self.text.len() as u32, length: word.len() as u32 };
         self.text.push_str(word);
-        self.spans.insert(word.into(), span);
+        self.spans.insert(number, span);
         span
     }
 

@@ -10,6 +10,7 @@ pub mod openapi;
 mod shape;
 mod table;
 mod text;
+mod word_map;
 
 pub use builder::{Attributes, DefinitionId, NodeId, Presence, TableBuilder};
 pub use builtin::builtin;

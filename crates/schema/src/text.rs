@@ -14,6 +14,7 @@ use crate::{
     builder::{Attributes, DefinitionId, NodeId, Presence, TableBuilder},
     shape::{ListType, MapType, PatchStrategy, Shape},
     table::Table,
+    word_map::WordMap,
 };
 
 #[derive(Debug, Error)]
@@ -37,22 +38,22 @@ pub fn parse(text: &str) -> Result<Table, TextError> {
 }
 
 #[derive(Default)]
-struct Reader {
+struct Reader<'t> {
     builder: TableBuilder,
     current: Option<DefinitionId>,
-    scalars: std::collections::HashMap<String, Shape>,
-    map_types: std::collections::HashMap<String, MapType>,
+    scalars: WordMap<&'t str, Shape>,
+    map_types: WordMap<&'t str, MapType>,
 }
 
-impl Reader {
-    fn line<'s>(&mut self, line: &'s str) -> Result<(), &'s str> {
+impl<'t> Reader<'t> {
+    fn line(&mut self, line: &'t str) -> Result<(), &'t str> {
         match line.strip_prefix('\t') {
             Some(field) => self.field(field),
             None => self.definition(line),
         }
     }
 
-    fn definition<'s>(&mut self, line: &'s str) -> Result<(), &'s str> {
+    fn definition(&mut self, line: &'t str) -> Result<(), &'t str> {
         let mut words = line.split(' ');
         let name = words.next().ok_or(line)?;
         let id = self.builder.define(name);
@@ -68,12 +69,12 @@ impl Reader {
                 }
                 Some(("map", _)) => {
                     let map_type = map_type(word)?;
-                    self.map_types.insert(name.to_owned(), map_type);
+                    self.map_types.insert(name, map_type);
                     self.builder.define_map_type(id, map_type);
                 }
                 Some(("as", shape)) => {
                     let shape = scalar(shape).ok_or(word)?;
-                    self.scalars.insert(name.to_owned(), shape);
+                    self.scalars.insert(name, shape);
                     self.builder.define_as(id, shape);
                 }
                 _ => return Err(word),
@@ -82,7 +83,7 @@ impl Reader {
         Ok(())
     }
 
-    fn field<'s>(&mut self, line: &'s str) -> Result<(), &'s str> {
+    fn field(&mut self, line: &'t str) -> Result<(), &'t str> {
         let definition = self.current.ok_or(line)?;
         let mut words = line.split(' ');
         let (Some(name), Some(of)) = (words.next(), words.next()) else { return Err(line) };
@@ -118,8 +119,8 @@ impl Reader {
         Ok(())
     }
 
-    fn node<'s>(&mut self, of: &'s str, attributes: Attributes<'_>) -> Result<NodeId, &'s str> {
-        let inner = |reader: &Self, of: &str| Attributes {
+    fn node(&mut self, of: &'t str, attributes: Attributes<'_>) -> Result<NodeId, &'t str> {
+        let inner = |reader: &Self, of: &'t str| Attributes {
             map_type: of.strip_prefix('&').and_then(|name| reader.map_types.get(name).copied()).unwrap_or_default(),
             ..Attributes::default()
         };

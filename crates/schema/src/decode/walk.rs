@@ -148,7 +148,7 @@ impl<'n> Walk<'_, 'n> {
     fn object(&mut self, node: Node<'n>) -> Result<Value, DecodeError> {
         self.structs.push(node.definition().map_or("", |d| d.short_name()));
         let mut out = Map::new();
-        let mut met = HashSet::new();
+        let mut met: Vec<&str> = Vec::new();
         self.entries(|walk, key| {
             let Some(field) = node.field_named(&key) else {
                 walk.path.push(Step::Unknown(key));
@@ -158,9 +158,10 @@ impl<'n> Walk<'_, 'n> {
                 return Ok(());
             };
             walk.path.push(Step::Field(field.name));
-            if !met.insert(field.name) {
+            if met.contains(&field.name) {
                 walk.note("duplicate");
             }
+            met.push(field.name);
             let value = walk.value(Some(field.node))?;
             walk.path.pop();
             // Null leaves a field as it was, which is absent.

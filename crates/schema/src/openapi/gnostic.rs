@@ -124,11 +124,8 @@ static PATH_PARAMETER: Message = Message {
     inside: &[1, 2, 4],
 };
 
-static RESPONSE: Message = Message {
-    fields: &[("description", 1, As::Text), ("schema", 2, As::Response)],
-    extensions: 5,
-    inside: &[1],
-};
+static RESPONSE: Message =
+    Message { fields: &[("description", 1, As::Text), ("schema", 2, As::Response)], extensions: 5, inside: &[1] };
 
 static SCHEMA: Message = Message {
     fields: &[

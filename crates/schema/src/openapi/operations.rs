@@ -118,7 +118,10 @@ impl Operation<'_> {
         }
         let mut responses = Map::new();
         for (code, description) in self.codes() {
-            responses.insert((*code).to_owned(), json!({"description": description, "content": contents(&JSON_TYPES, answer)}));
+            responses.insert(
+                (*code).to_owned(),
+                json!({"description": description, "content": contents(&JSON_TYPES, answer)}),
+            );
         }
         responses.insert("401".to_owned(), json!({"description": "Unauthorized"}));
         operation["responses"] = responses.into();

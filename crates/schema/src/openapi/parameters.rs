@@ -30,12 +30,8 @@ pub(super) const LIST: &[Query] = &[
 ];
 pub(super) const WRITE: &[Query] =
     &[("dryRun", Kind::Text), ("fieldManager", Kind::Text), ("fieldValidation", Kind::Text)];
-pub(super) const PATCH: &[Query] = &[
-    ("dryRun", Kind::Text),
-    ("fieldManager", Kind::Text),
-    ("fieldValidation", Kind::Text),
-    ("force", Kind::Boolean),
-];
+pub(super) const PATCH: &[Query] =
+    &[("dryRun", Kind::Text), ("fieldManager", Kind::Text), ("fieldValidation", Kind::Text), ("force", Kind::Boolean)];
 pub(super) const DELETE: &[Query] = &[
     ("dryRun", Kind::Text),
     ("gracePeriodSeconds", Kind::Integer),

@@ -10,11 +10,8 @@ use super::{
 };
 
 pub(super) fn paths(form: Form, of: &GroupVersion<'_>, schemas: &mut Schemas) -> Map<String, Value> {
-    let base = if of.group.is_empty() {
-        format!("/api/{}", of.version)
-    } else {
-        format!("/apis/{}/{}", of.group, of.version)
-    };
+    let base =
+        if of.group.is_empty() { format!("/api/{}", of.version) } else { format!("/apis/{}/{}", of.group, of.version) };
     let mut paths = Map::new();
     for resource in of.resources {
         let scoped = if resource.namespaced { format!("{base}/namespaces/{{namespace}}") } else { base.clone() };

@@ -46,10 +46,7 @@ fn version_three_names_operations_and_kinds() {
         at(&format!("{paths}/post/x-kubernetes-group-version-kind")),
         json!({"group": "apps", "version": "v1", "kind": "Deployment"})
     );
-    assert_eq!(
-        at("/paths/~1apis~1apps~1v1~1deployments/get/operationId"),
-        "listAppsV1DeploymentForAllNamespaces"
-    );
+    assert_eq!(at("/paths/~1apis~1apps~1v1~1deployments/get/operationId"), "listAppsV1DeploymentForAllNamespaces");
     let names: Vec<Value> = at(&format!("{paths}~1{{name}}/patch/parameters"))
         .as_array()
         .unwrap()
