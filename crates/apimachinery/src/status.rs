@@ -81,6 +81,9 @@ pub struct Status {
     pub details: Option<Details>,
     #[serde(default, skip_serializing_if = "is_zero_code")]
     pub code: u16,
+    /// Where an expired list may go on, at the price of a seam; stands in the metadata on the wire.
+    #[serde(skip)]
+    pub continue_token: String,
 }
 
 fn is_zero(n: &i32) -> bool {
@@ -93,11 +96,25 @@ fn is_zero_code(n: &u16) -> bool {
 
 impl Status {
     pub fn failure(code: u16, reason: Reason, message: impl Into<String>) -> Self {
-        Self { status: "Failure".to_owned(), message: message.into(), reason, details: None, code }
+        Self {
+            status: "Failure".to_owned(),
+            message: message.into(),
+            reason,
+            details: None,
+            code,
+            continue_token: String::new(),
+        }
     }
 
     pub fn success() -> Self {
-        Self { status: "Success".to_owned(), message: String::new(), reason: Reason::Unknown, details: None, code: 0 }
+        Self {
+            status: "Success".to_owned(),
+            message: String::new(),
+            reason: Reason::Unknown,
+            details: None,
+            code: 0,
+            continue_token: String::new(),
+        }
     }
 
     pub fn with_details(mut self, details: Details) -> Self {
@@ -227,7 +244,11 @@ impl Status {
         let map = value.as_object_mut().expect("a status is an object");
         map.insert("kind".to_owned(), "Status".into());
         map.insert("apiVersion".to_owned(), "v1".into());
-        map.insert("metadata".to_owned(), serde_json::json!({}));
+        let metadata = match self.continue_token.as_str() {
+            "" => serde_json::json!({}),
+            token => serde_json::json!({ "continue": token }),
+        };
+        map.insert("metadata".to_owned(), metadata);
         value
     }
 }

@@ -42,7 +42,7 @@ impl Registry {
         reset_status(resource.as_ref(), &mut object);
         resource.default(&mut object)?;
         if !creation.applied {
-            managed::created(resource.as_ref(), cx, &mut object)?;
+            managed::created(resource.as_ref(), cx, &mut object);
         }
         let options = options("CreateOptions", cx);
         let attributes = Attributes {

@@ -4,7 +4,7 @@ use apimachinery::{GroupVersion, Object, Status};
 use schema::{DecodeError, Decoded, Node};
 use serde_json::Value;
 
-use crate::{Body, Facts, FieldValidation, RequestContext, Resource, Resources};
+use crate::{Body, FieldValidation, RequestContext, Resource, Resources};
 
 /// How much of a body an error quotes.
 const SUMMARY_BYTES: usize = 30;
@@ -142,11 +142,7 @@ fn check_kind(
         _ => found.version.clone(),
     };
     let group = GroupVersion::parse(&expected.api_version).map(|gv| gv.group).unwrap_or_default();
-    let why = format!(
-        "converting ({external}.{kind}) to ({}.{}): unknown conversion",
-        internal(&group),
-        expected.kind
-    );
+    let why = format!("converting ({external}.{kind}) to ({}.{}): unknown conversion", internal(&group), expected.kind);
     Err(handled_as(expected, &found.version, kind, &why))
 }
 
@@ -155,11 +151,12 @@ fn finish(expected: &Expected<'_>, cx: &RequestContext, decoded: Decoded) -> Res
     let version = GroupVersion::parse(&expected.api_version).map(|gv| gv.version).unwrap_or_default();
     match (cx.field_validation, decoded.strict_error()) {
         (FieldValidation::Strict, Some(error)) => return Err(handled_as(expected, &version, expected.kind, &error)),
-        (FieldValidation::Warn, Some(_)) => decoded.strict.iter().for_each(|sentence| cx.warnings.push(sentence.clone())),
+        (FieldValidation::Warn, Some(_)) => {
+            decoded.strict.iter().for_each(|sentence| cx.warnings.push(sentence.clone()))
+        }
         _ => {}
     }
-    let mut object = Object::from_value(decoded.value)
-        .map_err(|_| Status::bad_request("the body is no object"))?;
+    let mut object = Object::from_value(decoded.value).map_err(|_| Status::bad_request("the body is no object"))?;
     object.set(&["apiVersion"], expected.api_version.clone());
     object.set(&["kind"], expected.kind);
     if object.get(&["metadata"]).is_none() {
@@ -173,9 +170,4 @@ pub(crate) fn stored(resource: &dyn Resource, bytes: &[u8]) -> Result<Object, St
     let mut object = Object::from_slice(bytes).map_err(Status::internal)?;
     resource.from_stored(&mut object);
     Ok(object)
-}
-
-/// Whether the resource's facts fit a request: a namespace for what is namespaced, none for what is not.
-pub(crate) fn namespace_fits(facts: &Facts, cx: &RequestContext) -> bool {
-    facts.namespaced == cx.namespace.is_some()
 }

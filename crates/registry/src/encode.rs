@@ -57,8 +57,7 @@ impl Unstamped {
             (Some(b'{'), _) => (b"", b","),
             _ => (b",", b""),
         };
-        let parts: [&[u8]; 7] =
-            [before, comma.0, b"\"resourceVersion\":\"", digits.as_bytes(), b"\"", comma.1, after];
+        let parts: [&[u8]; 7] = [before, comma.0, b"\"resourceVersion\":\"", digits.as_bytes(), b"\"", comma.1, after];
         Bytes::from(parts.concat())
     }
 }
@@ -160,7 +159,10 @@ mod tests {
             r#"{"data":{"a":"b"},"metadata":{"uid":"u","name":"n","labels":{},"managedFields":[],"finalizers":[]},"kind":"K","apiVersion":"v1"}"#,
             r#"{"kind":"K","apiVersion":"v1","metadata":{"name":"n","uid":"u","resourceVersion":"7","labels":{},"finalizers":[],"managedFields":[]},"data":{"a":"b"}}"#,
         );
-        check(r#"{"metadata":{"name":"n","resourceVersion":"3"}}"#, r#"{"metadata":{"name":"n","resourceVersion":"7"}}"#);
+        check(
+            r#"{"metadata":{"name":"n","resourceVersion":"3"}}"#,
+            r#"{"metadata":{"name":"n","resourceVersion":"7"}}"#,
+        );
         check(r#"{"metadata":{"labels":{}}}"#, r#"{"metadata":{"resourceVersion":"7","labels":{}}}"#);
         check(r#"{"metadata":{}}"#, r#"{"metadata":{"resourceVersion":"7"}}"#);
     }

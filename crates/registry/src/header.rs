@@ -124,7 +124,10 @@ impl<'a> Scan<'a> {
     }
 
     fn string(&mut self) -> Option<Cow<'a, str>> {
-        let start = { self.peek()?; self.at };
+        let start = {
+            self.peek()?;
+            self.at
+        };
         let escaped = self.skip_string()?;
         let text = &self.bytes[start..self.at];
         if escaped {

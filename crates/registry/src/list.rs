@@ -9,11 +9,8 @@ use serde_json::{Map, Value, json};
 use store::{KeyValue, OutOfWindow, Revision, Snapshot};
 
 use crate::{
-    IncludeObject, ListOptions, Listed, Registry, RequestContext, Resource, View,
-    continuation::Continuation,
-    decode, failure, keys, options,
-    selection::Selection,
-    view,
+    IncludeObject, ListOptions, Listed, Registry, RequestContext, Resource, View, continuation::Continuation, decode,
+    failure, keys, options, selection::Selection, view,
 };
 
 /// What a list is made of: the objects and what the list says of itself.
@@ -51,7 +48,12 @@ impl Registry {
     }
 
     /// The objects of one page.
-    pub(crate) fn page(&self, resource: &dyn Resource, cx: &RequestContext, options: &ListOptions) -> Result<Page, Status> {
+    pub(crate) fn page(
+        &self,
+        resource: &dyn Resource,
+        cx: &RequestContext,
+        options: &ListOptions,
+    ) -> Result<Page, Status> {
         let facts = resource.facts();
         if !facts.can(Verb::List) {
             return Err(Status::method_not_supported(&facts.group_resource(), "list"));
@@ -136,9 +138,8 @@ fn select(
 ) -> Page {
     let limit = if options.limit == 0 { usize::MAX } else { usize::try_from(options.limit).unwrap_or(usize::MAX) };
     let everything = selection.is_everything();
-    let mut walk = snapshot
-        .walk(prefix, after.as_deref())
-        .filter(|kv| everything || selection.matches(resource, &kv.value));
+    let mut walk =
+        snapshot.walk(prefix, after.as_deref()).filter(|kv| everything || selection.matches(resource, &kv.value));
     let items: Vec<_> = walk.by_ref().take(limit).cloned().collect();
     let mut page = Page { items, revision: snapshot.revision().0, continue_token: String::new(), remaining: None };
     if walk.next().is_some()

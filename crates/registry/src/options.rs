@@ -1,5 +1,9 @@
 //! Options of reads and deletions, read from queries by the API server.
 
+use apimachinery::{
+    GroupKind, Status,
+    field::{Error, ErrorList, Path},
+};
 use serde::{Deserialize, Serialize};
 
 /// Bounds on the state a read may answer from.
@@ -65,4 +69,66 @@ pub struct DeleteOptions {
     pub orphan_dependents: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub propagation_policy: Option<String>,
+}
+
+/// Refuses combinations that mean nothing, as upstream words it.
+pub(crate) fn validate_list(options: &ListOptions) -> Result<(), Status> {
+    let mut errors = ErrorList::new();
+    let path = Path::new("resourceVersionMatch");
+    let matching = options.resource_version_match.as_str();
+    if !matching.is_empty() {
+        if options.resource_version.is_empty() {
+            const WHY: &str = "resourceVersionMatch is forbidden unless resourceVersion is provided";
+            errors.push(Error::forbidden(&path, WHY));
+        }
+        if !options.continue_token.is_empty() {
+            errors.push(Error::forbidden(&path, "resourceVersionMatch is forbidden when continue is provided"));
+        }
+        if !matches!(matching, "Exact" | "NotOlderThan") {
+            errors.push(Error::not_supported(&path, matching, &["Exact", "NotOlderThan", ""]));
+        }
+        if matching == "Exact" && options.resource_version == "0" {
+            const WHY: &str = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
+            errors.push(Error::forbidden(&path, WHY));
+        }
+    }
+    if options.send_initial_events.is_some() {
+        const WHY: &str = "sendInitialEvents is forbidden for list";
+        errors.push(Error::forbidden(&Path::new("sendInitialEvents"), WHY));
+    }
+    refuse(&errors)
+}
+
+/// The same for a watch.
+pub(crate) fn validate_watch(options: &ListOptions) -> Result<(), Status> {
+    let mut errors = ErrorList::new();
+    let path = Path::new("resourceVersionMatch");
+    let matching = options.resource_version_match.as_str();
+    match options.send_initial_events {
+        Some(_) => {
+            if matching != "NotOlderThan" {
+                const WHY: &str = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+                errors.push(Error::forbidden(&path, WHY));
+            }
+            if !matches!(matching, "" | "NotOlderThan") {
+                errors.push(Error::not_supported(&path, matching, &["NotOlderThan"]));
+            }
+            if !options.continue_token.is_empty() {
+                errors.push(Error::forbidden(&path, "resourceVersionMatch is forbidden when continue is provided"));
+            }
+        }
+        None if !matching.is_empty() => {
+            const WHY: &str = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+            errors.push(Error::forbidden(&path, WHY));
+        }
+        None => {}
+    }
+    refuse(&errors)
+}
+
+fn refuse(errors: &ErrorList) -> Result<(), Status> {
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(Status::invalid(&GroupKind::new("meta.k8s.io", "ListOptions"), "", errors))
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use merge::JsonPatch;
 use serde_json::Value;
 
-use crate::{FieldValidation, Patch, RequestContext, Resource};
+use crate::{FieldValidation, Patch, RequestContext, Resource, managed};
 
 /// What the object becomes.
 pub(crate) fn patched(
@@ -33,7 +33,7 @@ pub(crate) fn patched(
             shown = merge::go_print(&patch);
             tree = merge::strategic_merge(resource.node(), tree, patch).map_err(|e| e.status())?;
         }
-        Patch::Apply { body, force } => return apply(resource, cx, subresource, body, *force, old),
+        Patch::Apply { body, force } => return apply(resource, cx, subresource, body, *force, Some(old)),
     }
     let decoded = schema::conform(resource.node(), &tree).map_err(|e| invalid_patch(&shown, &e.to_string()))?;
     match (cx.field_validation, decoded.strict_error()) {
@@ -50,26 +50,68 @@ pub(crate) fn patched(
 
 /// The object that an apply makes where there is none.
 pub(crate) fn applied_to_nothing(
-    _resource: &dyn Resource,
-    _cx: &RequestContext,
-    _body: &Bytes,
+    resource: &dyn Resource,
+    cx: &RequestContext,
+    body: &Bytes,
+    force: bool,
 ) -> Result<Object, Status> {
-    Err(Status::unsupported_media_type(&[
-        "application/json-patch+json",
-        "application/merge-patch+json",
-        "application/strategic-merge-patch+json",
-    ]))
+    apply(resource, cx, "", body, force, None)
 }
 
+/// Server-side apply.
 fn apply(
     resource: &dyn Resource,
     cx: &RequestContext,
-    _subresource: &str,
+    subresource: &str,
     body: &Bytes,
-    _force: bool,
-    _old: &Object,
+    force: bool,
+    old: Option<&Object>,
 ) -> Result<Object, Status> {
-    applied_to_nothing(resource, cx, body)
+    let config = configuration(resource, cx, body)?;
+    if let Some(uid) = config.pointer("/metadata/uid").and_then(Value::as_str)
+        && old.is_none()
+        && !uid.is_empty()
+    {
+        let why = format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
+        return Err(Status::conflict(&resource.facts().group_resource(), &cx.name, &why));
+    }
+    let tree = managed::applied(resource, cx, subresource, old, &config, force)?;
+    let decoded = schema::conform(resource.node(), &tree).map_err(|e| Status::internal(&e))?;
+    let mut object = Object::from_value(decoded.value).map_err(|_| Status::internal("an apply made no object"))?;
+    object.set_gvk(&resource.facts().gvk);
+    Ok(object)
+}
+
+/// The configuration that is applied, with unknown fields treated as asked for.
+fn configuration(resource: &dyn Resource, cx: &RequestContext, body: &Bytes) -> Result<Value, Status> {
+    let read = |why: &str| Status::bad_request(format!("error decoding YAML: {why}"));
+    let whole = schema::decode_any(body).map_err(|e| read(&e.to_string()))?;
+    if !whole.value.is_object() {
+        let found = if whole.value.is_array() { "array" } else { "string" };
+        return Err(read(&format!(
+            "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {found} into Go value of type \
+             map[string]interface {{}}"
+        )));
+    }
+    if cx.field_validation != FieldValidation::Ignore
+        && let Ok(decoded) = schema::decode(resource.node(), body)
+    {
+        match (cx.field_validation, decoded.strict_error()) {
+            (FieldValidation::Strict, Some(error)) => {
+                return Err(invalid_patch(&merge::go_print(&whole.value), &error));
+            }
+            _ => decoded.strict.into_iter().for_each(|sentence| cx.warnings.push(sentence)),
+        }
+        // What was warned about is not applied.
+        let mut value = decoded.value;
+        for name in ["apiVersion", "kind"] {
+            if let (Some(given), Value::Object(map)) = (whole.value.get(name), &mut value) {
+                map.insert(name.to_owned(), given.clone());
+            }
+        }
+        return Ok(value);
+    }
+    Ok(whole.value)
 }
 
 fn patch_tree(bytes: &[u8]) -> Result<Value, Status> {

@@ -2,12 +2,18 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use apimachinery::Status;
+use apimachinery::{Object, Status};
 use bytes::Bytes;
+use kinds::Verb;
+use store::{KeyValue, Store};
 
 use crate::{
-    Admission, Body, DeleteOptions, Deleted, GetOptions, ListOptions, Patch, RequestContext, Resource, Resources, View,
-    Watcher, Written,
+    Admission, Body, DeleteOptions, Deleted, Facts, GetOptions, ListOptions, Patch, RequestContext, Resource,
+    Resources, View, Watcher, Written, decode,
+    services::{Reservation, Services},
+    update::{Source, Update},
+    view,
+    watch::Frames,
 };
 
 /// What the pipeline must be told.
@@ -42,120 +48,164 @@ type Result<T> = std::result::Result<T, Status>;
 /// Every resource goes through here. Cheap to clone.
 #[derive(Clone)]
 pub struct Registry {
-    resources: Resources,
-    _admission: Arc<dyn Admission>,
+    inner: Arc<Inner>,
 }
 
-const NOT_YET: &str = "not built";
+struct Inner {
+    store: Store,
+    resources: Resources,
+    admission: Arc<dyn Admission>,
+    frames: Arc<Frames>,
+    services: Services,
+}
 
 impl Registry {
-    pub fn resources(&self) -> &Resources {
-        &self.resources
+    /// Reads what is needed of the stored objects, such as the addresses that Services hold.
+    pub fn new(config: &Config, store: Store, resources: Resources, admission: Arc<dyn Admission>) -> Self {
+        let services = Services::new(config, &store.snapshot());
+        let frames = Arc::default();
+        Self { inner: Arc::new(Inner { store, resources, admission, frames, services }) }
     }
 
-    /// The namespace and a generated name's prefix come from the body, checked against the URL in `cx`.
-    pub async fn create(&self, _resource: &Arc<dyn Resource>, _cx: &RequestContext, _body: Body) -> Result<Written> {
-        Err(Status::internal(NOT_YET))
+    pub fn resources(&self) -> &Resources {
+        &self.inner.resources
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    pub(crate) fn admission(&self) -> &dyn Admission {
+        self.inner.admission.as_ref()
+    }
+
+    pub(crate) fn frames(&self) -> &Arc<Frames> {
+        &self.inner.frames
+    }
+
+    pub(crate) fn services(&self) -> &Services {
+        &self.inner.services
+    }
+
+    /// The newest revision: what is acknowledged is not newer.
+    pub fn revision(&self) -> u64 {
+        self.store().revision().0
+    }
+
+    /// Decodes and defaults a body that is answered and not stored, such as a review.
+    pub fn decode(&self, resource: &Arc<dyn Resource>, cx: &RequestContext, body: Body) -> Result<Object> {
+        let mut object = decode::body(self.resources(), &decode::Expected::of(resource.as_ref()), cx, body)?;
+        resource.default(&mut object)?;
+        Ok(object)
+    }
+
+    /// A generated name's prefix comes from the body, which is checked against the URL in `cx`.
+    pub async fn create(&self, resource: &Arc<dyn Resource>, cx: &RequestContext, body: Body) -> Result<Written> {
+        allowed(resource, Verb::Create, "create")?;
+        self.create_body(resource, cx, body).await
     }
 
     pub async fn get(
         &self,
-        _resource: &Arc<dyn Resource>,
-        _cx: &RequestContext,
-        _options: &GetOptions,
-        _view: View,
+        resource: &Arc<dyn Resource>,
+        cx: &RequestContext,
+        options: &GetOptions,
+        view: View,
     ) -> Result<Bytes> {
-        Err(Status::internal(NOT_YET))
+        allowed(resource, Verb::Get, "get")?;
+        self.read_one(resource, cx, options, view).await
     }
 
     pub async fn list(
         &self,
-        _resource: &Arc<dyn Resource>,
-        _cx: &RequestContext,
-        _options: &ListOptions,
-        _view: View,
+        resource: &Arc<dyn Resource>,
+        cx: &RequestContext,
+        options: &ListOptions,
+        view: View,
     ) -> Result<Listed> {
-        Err(Status::internal(NOT_YET))
+        allowed(resource, Verb::List, "list")?;
+        self.list_view(resource, cx, options, view)
     }
 
-    /// A watch of one object is a watch with `cx.name` set. The timeout is the caller's.
+    /// A watch of one object is a watch with `cx.name` set. The timeout is the caller's. A refusal before the first
+    /// event of a watch that was opened for a version too old is an ERROR event upstream: see [`WatchEvent::error`].
+    ///
+    /// [`WatchEvent::error`]: crate::WatchEvent::error
     pub async fn watch(
         &self,
-        _resource: &Arc<dyn Resource>,
-        _cx: &RequestContext,
-        _options: &ListOptions,
-        _view: View,
+        resource: &Arc<dyn Resource>,
+        cx: &RequestContext,
+        options: &ListOptions,
+        view: View,
     ) -> Result<Watcher> {
-        Err(Status::internal(NOT_YET))
+        allowed(resource, Verb::Watch, "watch")?;
+        self.open_watch(resource, cx, options, view)
     }
 
-    pub async fn update(&self, _resource: &Arc<dyn Resource>, _cx: &RequestContext, _body: Body) -> Result<Written> {
-        Err(Status::internal(NOT_YET))
+    pub async fn update(&self, resource: &Arc<dyn Resource>, cx: &RequestContext, body: Body) -> Result<Written> {
+        allowed(resource, Verb::Update, "update")?;
+        self.put_body(resource, "", cx, body).await
     }
 
-    pub async fn patch(&self, _resource: &Arc<dyn Resource>, _cx: &RequestContext, _patch: Patch) -> Result<Written> {
-        Err(Status::internal(NOT_YET))
+    pub async fn patch(&self, resource: &Arc<dyn Resource>, cx: &RequestContext, patch: Patch) -> Result<Written> {
+        allowed(resource, Verb::Patch, "patch")?;
+        self.change(&Update { resource, cx, subresource: "", source: Source::Patch(&patch) }).await
     }
 
     pub async fn delete(
         &self,
-        _resource: &Arc<dyn Resource>,
-        _cx: &RequestContext,
-        _options: &DeleteOptions,
+        resource: &Arc<dyn Resource>,
+        cx: &RequestContext,
+        options: &DeleteOptions,
     ) -> Result<Deleted> {
-        Err(Status::internal(NOT_YET))
+        allowed(resource, Verb::Delete, "delete")?;
+        self.delete_one(resource, cx, options).await
     }
 
     /// Deletes what a list with the same options would show, and answers with that list.
     pub async fn delete_collection(
         &self,
-        _resource: &Arc<dyn Resource>,
-        _cx: &RequestContext,
-        _list: &ListOptions,
-        _options: &DeleteOptions,
+        resource: &Arc<dyn Resource>,
+        cx: &RequestContext,
+        list: &ListOptions,
+        options: &DeleteOptions,
     ) -> Result<Listed> {
-        Err(Status::internal(NOT_YET))
+        allowed(resource, Verb::DeleteCollection, "delete collection")?;
+        self.delete_listed(resource, cx, list, options).await
     }
 
-    /// PUT of `/status`, and `/finalize` of namespaces, `/scale`, `/ephemeralcontainers`, `/resize`: by name.
-    pub async fn update_subresource(
-        &self,
-        _resource: &Arc<dyn Resource>,
-        _subresource: &str,
-        _cx: &RequestContext,
-        _body: Body,
-    ) -> Result<Written> {
-        Err(Status::internal(NOT_YET))
+    /// An object as it is answered after a write.
+    pub(crate) fn shown(&self, resource: &dyn Resource, stored: &Bytes) -> Result<Bytes> {
+        view::object(resource, stored, View::Object, 0)
     }
 
-    pub async fn patch_subresource(
+    /// Sets aside what a write will need that other objects may not have: addresses, ports.
+    pub(crate) fn reserve(
         &self,
-        _resource: &Arc<dyn Resource>,
-        _subresource: &str,
-        _cx: &RequestContext,
-        _patch: Patch,
-    ) -> Result<Written> {
-        Err(Status::internal(NOT_YET))
+        resource: &dyn Resource,
+        cx: &RequestContext,
+        new: &mut Object,
+        old: Option<&Object>,
+    ) -> Result<Reservation> {
+        let facts = resource.facts();
+        if facts.gvk.group.is_empty() && facts.plural == "services" {
+            return self.services().reserve(cx.dry_run, new, old);
+        }
+        Ok(Reservation::default())
     }
 
-    pub async fn get_subresource(
-        &self,
-        _resource: &Arc<dyn Resource>,
-        _subresource: &str,
-        _cx: &RequestContext,
-        _options: &GetOptions,
-    ) -> Result<Bytes> {
-        Err(Status::internal(NOT_YET))
-    }
+    /// An object was written.
+    pub(crate) fn wrote(&self, _facts: &Facts, _stored: &Arc<KeyValue>) {}
 
-    /// POST of `/binding` and `/eviction`; a Success `Status`. The kind `Binding` itself is created through here too.
-    pub async fn create_subresource(
-        &self,
-        _resource: &Arc<dyn Resource>,
-        _subresource: &str,
-        _cx: &RequestContext,
-        _body: Body,
-    ) -> Result<Status> {
-        Err(Status::internal(NOT_YET))
+    /// An object is gone.
+    pub(crate) fn deleted(&self, facts: &Facts, object: &Object) {
+        if facts.gvk.group.is_empty() && facts.plural == "services" {
+            self.services().release(object);
+        }
     }
+}
+
+fn allowed(resource: &Arc<dyn Resource>, verb: Verb, action: &str) -> Result<()> {
+    let facts = resource.facts();
+    if facts.can(verb) { Ok(()) } else { Err(Status::method_not_supported(&facts.group_resource(), action)) }
 }

@@ -43,7 +43,8 @@ impl Selection {
             return true;
         }
         let header = Header::read(bytes);
-        if self.name.as_ref().is_some_and(|name| *name != header.name) || !self.labels.matches(|key| header.label(key)) {
+        if self.name.as_ref().is_some_and(|name| *name != header.name) || !self.labels.matches(|key| header.label(key))
+        {
             return false;
         }
         let mut tree: Option<Object> = None;

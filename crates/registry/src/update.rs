@@ -89,10 +89,12 @@ impl Registry {
             split(facts.has(Subresource::Status), update.subresource, &mut new, &old);
         }
         resource.default(&mut new)?;
-        if !matches!(update.source, Source::Patch(Patch::Apply { .. })) {
-            managed::changed(resource.as_ref(), cx, update.subresource, &mut new, &old)?;
+        let old_tree = old.clone().into_value();
+        if !matches!(update.source, Source::Patch(Patch::Apply { .. }) | Source::Edit(_)) {
+            managed::changed(resource.as_ref(), cx, update.subresource, &mut new, &old_tree);
         }
-        let options = options(if matches!(update.source, Source::Patch(_)) { "PatchOptions" } else { "UpdateOptions" }, cx);
+        let options =
+            options(if matches!(update.source, Source::Patch(_)) { "PatchOptions" } else { "UpdateOptions" }, cx);
         let attributes = Attributes {
             operation: Operation::Update,
             resource: resource.as_ref(),
@@ -114,6 +116,8 @@ impl Registry {
         self.prepare_change(update, &mut new, &old)?;
         let reservation = self.reserve(resource.as_ref(), cx, &mut new, Some(&old))?;
         self.admission().validate(&attributes, Some(&new)).await?;
+        managed::ignore_times(&old_tree, &mut new);
+        drop(old_tree);
         let written = self.commit_change(update, new, &old, &stored).await?;
         reservation.keep();
         Ok(written)
@@ -156,8 +160,8 @@ impl Registry {
                 object.remove(&["metadata", "resourceVersion"]);
                 (object, false)
             }
-            Source::Patch(Patch::Apply { body, .. }) if subresource.is_empty() => {
-                let object = patch::applied_to_nothing(resource.as_ref(), cx, body)?;
+            Source::Patch(Patch::Apply { body, force }) if subresource.is_empty() => {
+                let object = patch::applied_to_nothing(resource.as_ref(), cx, body, *force)?;
                 prepare::check_name(cx, &object)?;
                 (object, true)
             }
@@ -270,7 +274,11 @@ fn check_preconditions(update: &Update<'_>, new: &mut Object, old: &Object) -> R
     if asked.parse::<u64>().is_err() {
         let path = field::Path::new("metadata").child("resourceVersion");
         let quoted = field::quote(&asked);
-        let error = field::Error::invalid(&path, asked.as_str(), format!("strconv.ParseUint: parsing {quoted}: invalid syntax"));
+        let error = field::Error::invalid(
+            &path,
+            asked.as_str(),
+            format!("strconv.ParseUint: parsing {quoted}: invalid syntax"),
+        );
         return Err(Status::failure(500, Reason::Unknown, error.to_string()));
     }
     if asked != old.resource_version() {
