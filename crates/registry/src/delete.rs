@@ -231,7 +231,7 @@ fn validate_options(options: &DeleteOptions) -> Result<(), Status> {
     Err(Status::invalid(&apimachinery::GroupKind::new("meta.k8s.io", "DeleteOptions"), "", &errors))
 }
 
-fn check_preconditions(
+pub(crate) fn check_preconditions(
     resource: &dyn Resource,
     name: &str,
     options: &DeleteOptions,

@@ -24,6 +24,7 @@ mod resource;
 mod resources;
 mod selection;
 mod services;
+mod subresource;
 mod update;
 mod view;
 mod watch;

@@ -5,7 +5,7 @@ use kinds::Subresource;
 use merge::managed::Write;
 use serde_json::Value;
 
-use crate::{RequestContext, Resource};
+use crate::{RequestContext, Resource, patch::Target};
 
 const STATUS: &[&str] = &["status"];
 const SPEC: &[&str] = &["spec"];
@@ -50,7 +50,7 @@ pub(crate) fn changed(resource: &dyn Resource, cx: &RequestContext, subresource:
 
 /// Server-side apply onto an object, or onto nothing.
 pub(crate) fn applied(
-    resource: &dyn Resource,
+    of: Target<'_>,
     cx: &RequestContext,
     subresource: &str,
     old: Option<&Object>,
@@ -58,9 +58,13 @@ pub(crate) fn applied(
     force: bool,
 ) -> Result<Value, Status> {
     let live = old.map(|old| old.clone().into_value());
-    with_write(resource, cx, subresource, |write| {
-        merge::managed::apply(resource.node(), live.as_ref(), config, force, write).map_err(|e| e.status())
-    })
+    let reset: &[&[&str]] = match subresource {
+        "status" => &[SPEC],
+        _ if of.node.field("status").is_some() => &[STATUS],
+        _ => &[],
+    };
+    let write = Write { manager: cx.manager(), kind: of.gvk, subresource, now: &cx.timestamp(), reset };
+    merge::managed::apply(of.node, live.as_ref(), config, force, &write).map_err(|e| e.status())
 }
 
 /// A change of nothing but the times of managed fields is none.

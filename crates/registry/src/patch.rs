@@ -1,8 +1,9 @@
 //! The four kinds of patches against a stored object.
 
-use apimachinery::{GroupKind, Object, Status, field};
+use apimachinery::{GroupKind, GroupVersionKind, Object, Status, field};
 use bytes::Bytes;
 use merge::JsonPatch;
+use schema::Node;
 use serde_json::Value;
 
 use crate::{FieldValidation, Patch, RequestContext, Resource, managed};
@@ -15,6 +16,19 @@ pub(crate) fn patched(
     patch: &Patch,
     old: &Object,
 ) -> Result<Object, Status> {
+    patched_as(&resource.facts().gvk, resource.node(), cx, subresource, patch, old)
+}
+
+/// The same for what is no resource of its own.
+pub(crate) fn patched_as(
+    gvk: &GroupVersionKind,
+    node: Node<'_>,
+    cx: &RequestContext,
+    subresource: &str,
+    patch: &Patch,
+    old: &Object,
+) -> Result<Object, Status> {
+    let of = Target { gvk, node };
     let mut tree = old.clone().into_value();
     let shown;
     match patch {
@@ -31,11 +45,11 @@ pub(crate) fn patched(
         Patch::Strategic(bytes) => {
             let patch = patch_tree(bytes)?;
             shown = merge::go_print(&patch);
-            tree = merge::strategic_merge(resource.node(), tree, patch).map_err(|e| e.status())?;
+            tree = merge::strategic_merge(node, tree, patch).map_err(|e| e.status())?;
         }
-        Patch::Apply { body, force } => return apply(resource, cx, subresource, body, *force, Some(old)),
+        Patch::Apply { body, force } => return apply(of, cx, subresource, body, *force, Some(old)),
     }
-    let decoded = schema::conform(resource.node(), &tree).map_err(|e| invalid_patch(&shown, &e.to_string()))?;
+    let decoded = schema::conform(node, &tree).map_err(|e| invalid_patch(&shown, &e.to_string()))?;
     match (cx.field_validation, decoded.strict_error()) {
         (FieldValidation::Strict, Some(error)) => return Err(invalid_patch(&shown, &error)),
         (FieldValidation::Warn, Some(_)) => {
@@ -44,8 +58,15 @@ pub(crate) fn patched(
         _ => {}
     }
     let mut object = Object::from_value(decoded.value).map_err(|_| invalid_patch(&shown, "the result is no object"))?;
-    object.set_gvk(&resource.facts().gvk);
+    object.set_gvk(gvk);
     Ok(object)
+}
+
+/// What is patched.
+#[derive(Clone, Copy)]
+pub(crate) struct Target<'a> {
+    pub(crate) gvk: &'a GroupVersionKind,
+    pub(crate) node: Node<'a>,
 }
 
 /// The object that an apply makes where there is none.
@@ -55,35 +76,43 @@ pub(crate) fn applied_to_nothing(
     body: &Bytes,
     force: bool,
 ) -> Result<Object, Status> {
-    apply(resource, cx, "", body, force, None)
+    let of = Target { gvk: &resource.facts().gvk, node: resource.node() };
+    check_absent(resource, cx, body)?;
+    apply(of, cx, "", body, force, None)
+}
+
+/// An apply that names a uid means an object that is there.
+fn check_absent(resource: &dyn Resource, cx: &RequestContext, body: &[u8]) -> Result<(), Status> {
+    let config: Value = serde_json::from_slice(body).unwrap_or_default();
+    match config.pointer("/metadata/uid").and_then(Value::as_str) {
+        None | Some("") => Ok(()),
+        Some(uid) => {
+            let why =
+                format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
+            Err(Status::conflict(&resource.facts().group_resource(), &cx.name, &why))
+        }
+    }
 }
 
 /// Server-side apply.
 fn apply(
-    resource: &dyn Resource,
+    of: Target<'_>,
     cx: &RequestContext,
     subresource: &str,
     body: &Bytes,
     force: bool,
     old: Option<&Object>,
 ) -> Result<Object, Status> {
-    let config = configuration(resource, cx, body)?;
-    if let Some(uid) = config.pointer("/metadata/uid").and_then(Value::as_str)
-        && old.is_none()
-        && !uid.is_empty()
-    {
-        let why = format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
-        return Err(Status::conflict(&resource.facts().group_resource(), &cx.name, &why));
-    }
-    let tree = managed::applied(resource, cx, subresource, old, &config, force)?;
-    let decoded = schema::conform(resource.node(), &tree).map_err(|e| Status::internal(&e))?;
+    let config = configuration(of, cx, body)?;
+    let tree = managed::applied(of, cx, subresource, old, &config, force)?;
+    let decoded = schema::conform(of.node, &tree).map_err(|e| Status::internal(&e))?;
     let mut object = Object::from_value(decoded.value).map_err(|_| Status::internal("an apply made no object"))?;
-    object.set_gvk(&resource.facts().gvk);
+    object.set_gvk(of.gvk);
     Ok(object)
 }
 
 /// The configuration that is applied, with unknown fields treated as asked for.
-fn configuration(resource: &dyn Resource, cx: &RequestContext, body: &Bytes) -> Result<Value, Status> {
+fn configuration(of: Target<'_>, cx: &RequestContext, body: &Bytes) -> Result<Value, Status> {
     let read = |why: &str| Status::bad_request(format!("error decoding YAML: {why}"));
     let whole = schema::decode_any(body).map_err(|e| read(&e.to_string()))?;
     if !whole.value.is_object() {
@@ -94,7 +123,7 @@ fn configuration(resource: &dyn Resource, cx: &RequestContext, body: &Bytes) -> 
         )));
     }
     if cx.field_validation != FieldValidation::Ignore
-        && let Ok(decoded) = schema::decode(resource.node(), body)
+        && let Ok(decoded) = schema::decode(of.node, body)
     {
         match (cx.field_validation, decoded.strict_error()) {
             (FieldValidation::Strict, Some(error)) => {
