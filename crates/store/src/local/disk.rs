@@ -49,7 +49,7 @@ pub(crate) trait DiskFile: Send {
 pub(crate) struct Folder {
     dir: PathBuf,
     handle: File,
-    _lock: File,
+    lock: File,
 }
 
 impl Folder {
@@ -86,7 +86,17 @@ impl Folder {
         }
         sign(&mut lock).map_err(at("write", &path))?;
         let handle = File::open(dir).map_err(at("open", dir))?;
-        Ok(Folder { dir: dir.to_owned(), handle, _lock: lock })
+        Ok(Folder { dir: dir.to_owned(), handle, lock })
+    }
+}
+
+impl Drop for Folder {
+    /// Closing alone would leave it locked while a child that is just being started still has the
+    /// file open.
+    fn drop(&mut self) {
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(%error, dir = %self.dir.display(), "the store's folder could not be unlocked");
+        }
     }
 }
 
