@@ -123,12 +123,14 @@ impl Sequencer {
                 refuse(requests, || WriteError::Poisoned);
                 return;
             }
-            if self.log.is_full()
-                && let Err(error) = self.log.rotate(self.state.revision)
-            {
-                let refusal = self.fail(error);
-                refuse(requests, refusal);
-                return;
+            if self.log.is_full() {
+                // The mark of closing is in the file before, which a checkpoint may remove.
+                self.wrote = true;
+                if let Err(error) = self.log.rotate(self.state.revision) {
+                    let refusal = self.fail(error);
+                    refuse(requests, refusal);
+                    return;
+                }
             }
             self.batch(&mut requests);
         }
