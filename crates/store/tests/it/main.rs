@@ -6,4 +6,5 @@ mod crash;
 mod damage;
 mod full_disk;
 mod model;
+mod size;
 mod watches;
