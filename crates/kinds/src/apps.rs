@@ -3,6 +3,7 @@
 mod controller_revision;
 mod deployment;
 mod replica_set;
+mod workload;
 
 pub use controller_revision::ControllerRevision;
 pub use deployment::Deployment;

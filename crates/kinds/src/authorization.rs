@@ -1,5 +1,6 @@
 //! Kinds of the group `authorization.k8s.io`.
 
+mod attributes;
 mod local_subject_access_review;
 mod self_subject_access_review;
 mod self_subject_rules_review;

@@ -5,6 +5,7 @@ mod cluster_role_binding;
 mod role;
 mod role_binding;
 mod subject;
+mod validate;
 
 pub use cluster_role::ClusterRole;
 pub use cluster_role_binding::ClusterRoleBinding;

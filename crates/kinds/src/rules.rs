@@ -59,6 +59,14 @@ pub(crate) fn port_number(port: i64, path: &Path, errors: &mut ErrorList) {
     in_range(port, 1, 65535, path, errors);
 }
 
+/// Protocols that ports have.
+pub(crate) fn protocol(protocol: &str, path: &Path, errors: &mut ErrorList) {
+    match protocol {
+        "" => errors.push(Error::required(path, "")),
+        protocol => one_of(protocol, &["SCTP", "TCP", "UDP"], path, errors),
+    }
+}
+
 pub(crate) fn port_number_or_name(port: &IntOrString, path: &Path, errors: &mut ErrorList) {
     match port {
         IntOrString::Int(number) => port_number((*number).into(), path, errors),
@@ -121,6 +129,11 @@ pub(crate) fn label_selector(selector: &LabelSelector, path: &Path, errors: &mut
             invalid_each(value, validation::label_value(value), &path.child("values").index(index), errors);
         }
     }
+}
+
+/// Whether a selector says nothing, and so selects everything.
+pub(crate) fn is_empty_selector(selector: &LabelSelector) -> bool {
+    selector.match_labels.as_ref().is_none_or(BTreeMap::is_empty) && slice(&selector.match_expressions).is_empty()
 }
 
 /// The operators of sets, and how many values each takes. Says whether the operator is one.

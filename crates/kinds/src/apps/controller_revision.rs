@@ -8,6 +8,8 @@ use crate::{Column, Facts, Kind, Now};
 use apimachinery::GroupKind;
 
 use crate::print;
+use crate::rules;
+use apimachinery::field::{Error, ErrorList, Path};
 
 pub struct ControllerRevision;
 
@@ -29,6 +31,21 @@ impl Kind for ControllerRevision {
         ],
         ..Facts::NAMESPACED
     };
+
+    fn validate(revision: &v1::ControllerRevision) -> ErrorList {
+        let mut errors = ErrorList::new();
+        if revision.data.0.is_null() {
+            errors.push(Error::required(&Path::new("data"), "data is mandatory"));
+        }
+        rules::not_negative(revision.revision.unwrap_or_default(), &Path::new("revision"), &mut errors);
+        errors
+    }
+
+    fn validate_update(new: &v1::ControllerRevision, old: &v1::ControllerRevision) -> ErrorList {
+        let mut errors = Self::validate(new);
+        rules::immutable(&new.data, &old.data, &Path::new("data"), &mut errors);
+        errors
+    }
 
     fn cells(object: &Object, now: Now) -> Vec<Value> {
         let controller = object.controller().map_or_else(

@@ -1,5 +1,7 @@
 //! `Deployment`: replicas of a pod, replaced step by step when the template changes.
 
+mod validate;
+
 use api::{IntOrString, apps::v1};
 use apimachinery::Object;
 use serde_json::Value;
@@ -9,6 +11,8 @@ use crate::{Column, Facts, Kind, Now, Subresource};
 use apimachinery::LabelSelector;
 
 use crate::print;
+use crate::rules;
+use apimachinery::field::{ErrorList, Path};
 
 pub struct Deployment;
 
@@ -54,6 +58,25 @@ impl Kind for Deployment {
             rolling.max_surge.get_or_insert_with(quarter);
         }
         deployment.status.get_or_insert_default();
+    }
+
+    fn validate(deployment: &v1::Deployment) -> ErrorList {
+        validate::deployment(deployment)
+    }
+
+    fn validate_update(new: &v1::Deployment, old: &v1::Deployment) -> ErrorList {
+        let mut errors = validate::deployment(new);
+        let path = Path::new("spec").child("selector");
+        rules::immutable(&new.spec.selector, &old.spec.selector, &path, &mut errors);
+        errors
+    }
+
+    fn validate_status_update(new: &v1::Deployment, old: &v1::Deployment) -> ErrorList {
+        validate::status(new, old)
+    }
+
+    fn warnings(deployment: &v1::Deployment) -> Vec<String> {
+        pod_spec::warnings::template(&deployment.spec.template, &Path::new("spec").child("template"))
     }
 
     fn cells(object: &Object, now: Now) -> Vec<Value> {

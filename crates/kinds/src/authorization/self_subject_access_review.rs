@@ -4,8 +4,11 @@ use api::authorization::v1;
 use apimachinery::Object;
 use serde_json::Value;
 
+use super::attributes;
 use crate::print;
 use crate::{Facts, Kind, Now};
+use apimachinery::GroupKind;
+use apimachinery::field::ErrorList;
 
 pub struct SelfSubjectAccessReview;
 
@@ -21,6 +24,17 @@ impl Kind for SelfSubjectAccessReview {
         storage: "",
         ..Facts::REVIEW
     };
+
+    fn blamed() -> GroupKind {
+        attributes::blamed()
+    }
+
+    fn validate(review: &v1::SelfSubjectAccessReview) -> ErrorList {
+        let mut errors = ErrorList::new();
+        let spec = &review.spec;
+        attributes::validate(spec.resource_attributes.as_ref(), spec.non_resource_attributes.as_ref(), &mut errors);
+        errors
+    }
 
     fn cells(object: &Object, _now: Now) -> Vec<Value> {
         vec![print::name(object), print::created_at(object)]

@@ -4,8 +4,10 @@ use api::authorization::v1;
 use apimachinery::Object;
 use serde_json::Value;
 
+use super::attributes;
 use crate::print;
 use crate::{Facts, Kind, Now};
+use apimachinery::GroupKind;
 
 pub struct SelfSubjectRulesReview;
 
@@ -21,6 +23,10 @@ impl Kind for SelfSubjectRulesReview {
         storage: "",
         ..Facts::REVIEW
     };
+
+    fn blamed() -> GroupKind {
+        attributes::blamed()
+    }
 
     fn cells(object: &Object, _now: Now) -> Vec<Value> {
         vec![print::name(object), print::created_at(object)]

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::print;
 use crate::{Facts, Kind, Now, Scope};
+use apimachinery::field::{Error, ErrorList, Path};
 
 pub struct Binding;
 
@@ -21,6 +22,19 @@ impl Kind for Binding {
         scope: Scope::Namespaced,
         ..Facts::REVIEW
     };
+
+    fn validate(binding: &v1::Binding) -> ErrorList {
+        let mut errors = ErrorList::new();
+        let path = Path::new("target");
+        let kind = binding.target.kind.as_deref().unwrap_or_default();
+        if !kind.is_empty() && kind != "Node" {
+            errors.push(Error::not_supported(&path.child("kind"), kind, &["Node", "<empty>"]));
+        }
+        if binding.target.name.as_deref().unwrap_or_default().is_empty() {
+            errors.push(Error::required(&path.child("name"), ""));
+        }
+        errors
+    }
 
     fn cells(object: &Object, _now: Now) -> Vec<Value> {
         vec![print::name(object), print::created_at(object)]

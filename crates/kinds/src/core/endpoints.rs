@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use super::pod_spec::defaults::set_text;
 use crate::print;
+use crate::rules;
 use crate::{Column, Facts, Kind, Now, UpdateRules};
+use apimachinery::field::{Error, ErrorList, Path};
 
 pub struct Endpoints;
 
@@ -37,6 +39,14 @@ impl Kind for Endpoints {
         }
     }
 
+    fn validate(endpoints: &v1::Endpoints) -> ErrorList {
+        let mut errors = ErrorList::new();
+        for (index, subset) in rules::slice(&endpoints.subsets).iter().enumerate() {
+            self::subset(subset, &Path::new("subsets").index(index), &mut errors);
+        }
+        errors
+    }
+
     fn cells(object: &Object, now: Now) -> Vec<Value> {
         cells![print::name(object), addresses(object), print::age(object, now)]
     }
@@ -65,4 +75,38 @@ fn addresses_of_subset(subset: &Value) -> Vec<String> {
         ips().map(|ip| if ip.contains(':') { format!("[{ip}]:{port}") } else { format!("{ip}:{port}") }).collect()
     };
     list("ports").iter().flat_map(|port| -> Vec<String> { with_port(port) }).collect()
+}
+
+fn subset(subset: &v1::EndpointSubset, path: &Path, errors: &mut ErrorList) {
+    let (ready, not_ready) = (rules::slice(&subset.addresses), rules::slice(&subset.not_ready_addresses));
+    if ready.is_empty() && not_ready.is_empty() {
+        errors.push(Error::required(path, "must specify `addresses` or `notReadyAddresses`"));
+    }
+    for (addresses, field) in [(ready, "addresses"), (not_ready, "notReadyAddresses")] {
+        for (index, address) in addresses.iter().enumerate() {
+            let path = path.child(field).index(index);
+            rules::routable_ip(&address.ip, &path.child("ip"), errors);
+            let hostname = rules::text(&address.hostname);
+            if !hostname.is_empty() {
+                rules::label(hostname, &path.child("hostname"), errors);
+            }
+            if let Some(node) = &address.node_name {
+                rules::subdomain(node, &path.child("nodeName"), errors);
+            }
+        }
+    }
+    let ports = rules::slice(&subset.ports);
+    for (index, port) in ports.iter().enumerate() {
+        let path = path.child("ports").index(index);
+        match rules::text(&port.name) {
+            "" if ports.len() > 1 => errors.push(Error::required(&path.child("name"), "")),
+            "" => {}
+            name => rules::label(name, &path.child("name"), errors),
+        }
+        rules::port_number(port.port.into(), &path.child("port"), errors);
+        rules::protocol(rules::text(&port.protocol), &path.child("protocol"), errors);
+        if let Some(protocol) = &port.app_protocol {
+            rules::qualified_name(protocol, &path.child("appProtocol"), errors);
+        }
+    }
 }

@@ -1,11 +1,14 @@
 //! `Event`: what happened to an object. Stored in this form, served by two groups.
 
+pub(crate) mod validate;
+
 use api::core::v1;
 use apimachinery::Object;
 use serde_json::Value;
 
 use crate::print;
 use crate::{Column, Facts, Kind, Now, UpdateRules};
+use apimachinery::field::ErrorList;
 
 pub struct Event;
 
@@ -37,6 +40,14 @@ impl Kind for Event {
         columns: COLUMNS,
         ..Facts::NAMESPACED
     };
+
+    fn default(event: &mut v1::Event) {
+        event.source.get_or_insert_default();
+    }
+
+    fn validate(event: &v1::Event) -> ErrorList {
+        validate::legacy(event, "reportingComponent")
+    }
 
     fn field(object: &Object, field: &str) -> Option<String> {
         selected(object, field)

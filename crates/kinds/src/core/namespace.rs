@@ -5,8 +5,10 @@ use apimachinery::Object;
 use serde_json::Value;
 
 use super::pod_spec::defaults::set_text;
+use crate::rules;
 use crate::{Column, Facts, Kind, Now, Subresource, Verb};
 use crate::{names, print};
+use apimachinery::field::{Error, ErrorList, Path};
 
 /// Lets selectors name a namespace.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
@@ -55,6 +57,28 @@ impl Kind for Namespace {
 
     fn prepare_for_update(new: &mut v1::Namespace, old: &v1::Namespace) {
         new.spec.get_or_insert_default().finalizers = old.spec.as_ref().and_then(|spec| spec.finalizers.clone());
+    }
+
+    fn validate(namespace: &v1::Namespace) -> ErrorList {
+        let mut errors = ErrorList::new();
+        let finalizers = namespace.spec.as_ref().and_then(|spec| spec.finalizers.as_deref()).unwrap_or_default();
+        for finalizer in finalizers {
+            let path = Path::new("spec").child("finalizers");
+            rules::qualified_name(finalizer, &path, &mut errors);
+        }
+        errors
+    }
+
+    fn validate_status_update(new: &v1::Namespace, _old: &v1::Namespace) -> ErrorList {
+        let phase = new.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default();
+        let (only, why) = match new.metadata.deletion_timestamp {
+            None => ("Active", "may only be 'Active' if `deletionTimestamp` is empty"),
+            Some(_) => ("Terminating", "may only be 'Terminating' if `deletionTimestamp` is not empty"),
+        };
+        if phase == only {
+            return ErrorList::new();
+        }
+        Error::invalid(&Path::new("status").child("Phase"), phase, why).into()
     }
 
     fn field(object: &Object, field: &str) -> Option<String> {

@@ -1,5 +1,7 @@
 //! `Node`: a machine that runs pods.
 
+mod validate;
+
 use std::collections::BTreeSet;
 
 use api::core::v1;
@@ -8,6 +10,7 @@ use serde_json::Value;
 
 use crate::{Column, Facts, Kind, Now, Subresource};
 use crate::{print, quantities};
+use apimachinery::field::ErrorList;
 
 pub struct Node;
 
@@ -39,7 +42,9 @@ impl Kind for Node {
     };
 
     fn default(node: &mut v1::Node) {
-        node.spec.get_or_insert_default();
+        let spec = node.spec.get_or_insert_default();
+        first_of_both(&mut spec.pod_cidr, &mut spec.pod_cidrs);
+        spec.unschedulable = spec.unschedulable.filter(|set| *set);
         let status = node.status.get_or_insert_default();
         status.daemon_endpoints.get_or_insert_default().kubelet_endpoint.get_or_insert_default();
         status.node_info.get_or_insert_default();
@@ -48,6 +53,18 @@ impl Kind for Node {
         if status.allocatable.is_none() {
             status.allocatable = status.capacity.clone();
         }
+    }
+
+    fn validate(node: &v1::Node) -> ErrorList {
+        validate::node(node)
+    }
+
+    fn validate_update(new: &v1::Node, old: &v1::Node) -> ErrorList {
+        validate::update(new, old)
+    }
+
+    fn validate_status_update(new: &v1::Node, old: &v1::Node) -> ErrorList {
+        validate::update(new, old)
     }
 
     fn field(object: &Object, field: &str) -> Option<String> {
@@ -98,4 +115,14 @@ fn roles(object: &Object) -> String {
 fn address(object: &Object, kind: &str) -> String {
     let of_type = print::list(object, &["status", "addresses"]).iter().find(|a| print::str_in(a, &["type"]) == kind);
     of_type.map_or(print::NONE, |address| print::str_in(address, &["address"])).to_owned()
+}
+
+/// The old field holds the first of the new one. Where only one is set, or they differ, the old one is meant.
+fn first_of_both(first: &mut Option<String>, all: &mut Option<Vec<String>>) {
+    match (first.as_deref().unwrap_or_default(), all.as_ref().and_then(|all| all.first())) {
+        ("", Some(in_list)) => *first = Some(in_list.clone()),
+        ("", None) => {}
+        (only, in_list) if in_list.map(String::as_str) != Some(only) => *all = Some(vec![only.to_owned()]),
+        _ => {}
+    }
 }

@@ -6,7 +6,7 @@ mod validate;
 
 use api::core::v1;
 use apimachinery::Object;
-use apimachinery::field::ErrorList;
+use apimachinery::field::{ErrorList, Path};
 use serde_json::Value;
 
 use super::pod_spec;
@@ -75,6 +75,12 @@ impl Kind for Pod {
 
     fn validate(pod: &v1::Pod) -> ErrorList {
         validate::pod(pod)
+    }
+
+    fn warnings(pod: &v1::Pod) -> Vec<String> {
+        let spec = pod.spec.clone().unwrap_or_default();
+        let annotations = pod.metadata.annotations.as_ref();
+        pod_spec::warnings::pod(&spec, annotations, &Path::new("spec"), &Path::new("metadata"))
     }
 
     fn field(object: &Object, field: &str) -> Option<String> {

@@ -5,3 +5,4 @@ pub(crate) mod annotations;
 pub(crate) mod defaults;
 pub(crate) mod resources;
 pub(crate) mod validate;
+pub(crate) mod warnings;

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::pod_spec;
 use crate::print;
 use crate::{Column, Facts, Kind, Now};
+use apimachinery::field::{ErrorList, Path};
 
 pub struct PodTemplate;
 
@@ -31,6 +32,18 @@ impl Kind for PodTemplate {
 
     fn default(object: &mut v1::PodTemplate) {
         pod_spec::defaults::template(object.template.get_or_insert_default());
+    }
+
+    fn validate(object: &v1::PodTemplate) -> ErrorList {
+        let mut errors = ErrorList::new();
+        let template = object.template.clone().unwrap_or_default();
+        pod_spec::validate::template(&template, &Path::new("template"), &mut errors);
+        errors
+    }
+
+    fn warnings(object: &v1::PodTemplate) -> Vec<String> {
+        let template = object.template.clone().unwrap_or_default();
+        pod_spec::warnings::template(&template, &Path::new("template"))
     }
 
     fn cells(object: &Object, _now: Now) -> Vec<Value> {

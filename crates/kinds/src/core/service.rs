@@ -1,6 +1,9 @@
 //! `Service`: one name and address for several pods.
 
 mod defaults;
+mod strategy;
+mod validate;
+mod validate_update;
 
 use std::collections::BTreeSet;
 
@@ -10,6 +13,7 @@ use serde_json::Value;
 
 use crate::{Column, Facts, Kind, Now, Subresource, UpdateRules};
 use crate::{names, print};
+use apimachinery::field::ErrorList;
 
 pub struct Service;
 
@@ -43,6 +47,30 @@ impl Kind for Service {
     fn default(service: &mut v1::Service) {
         defaults::spec(service.spec.get_or_insert_default());
         defaults::status(service);
+    }
+
+    fn prepare_for_create(service: &mut v1::Service) {
+        strategy::prepare_for_create(service);
+    }
+
+    fn prepare_for_update(new: &mut v1::Service, old: &v1::Service) {
+        strategy::prepare_for_update(new, old);
+    }
+
+    fn validate(service: &v1::Service) -> ErrorList {
+        validate::service(service)
+    }
+
+    fn validate_update(new: &v1::Service, old: &v1::Service) -> ErrorList {
+        validate_update::update(new, old)
+    }
+
+    fn validate_status_update(new: &v1::Service, old: &v1::Service) -> ErrorList {
+        validate_update::status(new, old)
+    }
+
+    fn warnings(service: &v1::Service) -> Vec<String> {
+        validate::warnings(service)
     }
 
     fn field(object: &Object, field: &str) -> Option<String> {

@@ -1,11 +1,15 @@
 //! `EndpointSlice`: some of the addresses behind a service.
 
+mod validate;
+
 use api::discovery::v1;
 use apimachinery::Object;
 use serde_json::Value;
 
 use crate::print;
+use crate::rules;
 use crate::{Column, Facts, Kind, Now};
+use apimachinery::field::{ErrorList, Path};
 
 pub struct EndpointSlice;
 
@@ -38,6 +42,21 @@ impl Kind for EndpointSlice {
         for endpoint in slice.endpoints.iter_mut().flatten() {
             endpoint.conditions.get_or_insert_default();
         }
+    }
+
+    fn validate(slice: &v1::EndpointSlice) -> ErrorList {
+        validate::endpoint_slice(slice)
+    }
+
+    fn validate_update(new: &v1::EndpointSlice, old: &v1::EndpointSlice) -> ErrorList {
+        let mut errors = validate::endpoint_slice(new);
+        rules::immutable(&new.address_type, &old.address_type, &Path::new("addressType"), &mut errors);
+        errors
+    }
+
+    fn warnings(slice: &v1::EndpointSlice) -> Vec<String> {
+        let of_names = slice.address_type == "FQDN";
+        of_names.then(|| "spec.addressType: FQDN endpoints are deprecated".to_owned()).into_iter().collect()
     }
 
     fn cells(object: &Object, now: Now) -> Vec<Value> {

@@ -6,6 +6,8 @@ use serde_json::Value;
 
 use crate::core::event;
 use crate::{Facts, Kind, Now, UpdateRules};
+use apimachinery::GroupKind;
+use apimachinery::field::ErrorList;
 
 pub struct Event;
 
@@ -37,6 +39,24 @@ impl Kind for Event {
         columns: event::COLUMNS,
         ..Facts::NAMESPACED
     };
+
+    fn blamed() -> GroupKind {
+        // Upstream judges the stored form, and names its kind.
+        GroupKind::new("", "Event")
+    }
+
+    fn default(event: &mut v1::Event) {
+        event.deprecated_source.get_or_insert_default();
+        event.regarding.get_or_insert_default();
+    }
+
+    fn validate(event: &v1::Event) -> ErrorList {
+        event::validate::create(&as_stored(event))
+    }
+
+    fn validate_update(new: &v1::Event, old: &v1::Event) -> ErrorList {
+        event::validate::update(&as_stored(new), &as_stored(old))
+    }
 
     fn into_stored(object: &mut Object) {
         rename(object, |(here, stored)| (here, stored));
@@ -85,6 +105,32 @@ fn stored(object: &Object) -> Object {
     let mut stored = object.clone();
     Event::into_stored(&mut stored);
     stored
+}
+
+/// The struct of the stored form.
+fn as_stored(event: &v1::Event) -> api::core::v1::Event {
+    let event = event.clone();
+    let series = event.series.map(|series| api::core::v1::EventSeries {
+        count: Some(series.count),
+        last_observed_time: Some(series.last_observed_time),
+    });
+    api::core::v1::Event {
+        action: event.action,
+        count: event.deprecated_count,
+        event_time: event.event_time,
+        first_timestamp: event.deprecated_first_timestamp,
+        involved_object: event.regarding.unwrap_or_default(),
+        last_timestamp: event.deprecated_last_timestamp,
+        message: event.note,
+        metadata: event.metadata,
+        reason: event.reason,
+        related: event.related,
+        reporting_component: event.reporting_controller,
+        reporting_instance: event.reporting_instance,
+        series,
+        source: event.deprecated_source,
+        type_: event.type_,
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::names;
 use crate::{Facts, Kind, Now, UpdateRules};
+use apimachinery::field::ErrorList;
 
 pub struct ClusterRoleBinding;
 
@@ -27,6 +28,16 @@ impl Kind for ClusterRoleBinding {
 
     fn default(binding: &mut v1::ClusterRoleBinding) {
         super::subject::default_binding(&mut binding.role_ref, &mut binding.subjects);
+    }
+
+    fn validate(binding: &v1::ClusterRoleBinding) -> ErrorList {
+        super::validate::binding(&binding.role_ref, &binding.subjects, false)
+    }
+
+    fn validate_update(new: &v1::ClusterRoleBinding, old: &v1::ClusterRoleBinding) -> ErrorList {
+        let mut errors = Self::validate(new);
+        errors.extend(super::validate::same_role(&new.role_ref, &old.role_ref));
+        errors
     }
 
     fn cells(object: &Object, now: Now) -> Vec<Value> {

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::{Facts, Kind, Now, UpdateRules};
 use crate::{names, print};
+use apimachinery::field::ErrorList;
 
 pub struct Role;
 
@@ -23,6 +24,10 @@ impl Kind for Role {
         update: UpdateRules { create_on_update: true, unconditional: true },
         ..Facts::NAMESPACED
     };
+
+    fn validate(role: &v1::Role) -> ErrorList {
+        super::validate::policy_rules(&role.rules, true)
+    }
 
     fn cells(object: &Object, _now: Now) -> Vec<Value> {
         vec![print::name(object), print::created_at(object)]

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::names;
 use crate::{Facts, Kind, Now, UpdateRules};
+use apimachinery::field::ErrorList;
 
 pub struct RoleBinding;
 
@@ -27,6 +28,16 @@ impl Kind for RoleBinding {
 
     fn default(binding: &mut v1::RoleBinding) {
         super::subject::default_binding(&mut binding.role_ref, &mut binding.subjects);
+    }
+
+    fn validate(binding: &v1::RoleBinding) -> ErrorList {
+        super::validate::binding(&binding.role_ref, &binding.subjects, true)
+    }
+
+    fn validate_update(new: &v1::RoleBinding, old: &v1::RoleBinding) -> ErrorList {
+        let mut errors = Self::validate(new);
+        errors.extend(super::validate::same_role(&new.role_ref, &old.role_ref));
+        errors
     }
 
     fn cells(object: &Object, now: Now) -> Vec<Value> {

@@ -7,20 +7,20 @@ use serde_json::Value;
 const FOLDER: &str = "/work/shared/golden";
 
 /// A request that makes an object, and the answer to it.
-pub struct Case {
-    pub id: String,
+pub(crate) struct Case {
+    pub(crate) id: String,
     /// `apps`, empty for the core group.
-    pub group: String,
-    pub plural: String,
-    pub namespace: Option<String>,
-    pub body: Value,
-    pub status: u64,
-    pub answer: Value,
-    pub warnings: Vec<String>,
+    pub(crate) group: String,
+    pub(crate) plural: String,
+    pub(crate) namespace: Option<String>,
+    pub(crate) body: Value,
+    pub(crate) status: u64,
+    pub(crate) answer: Value,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// The cases of some areas; nothing where the folder is not there.
-pub fn load(areas: &[&str]) -> Option<Vec<Case>> {
+pub(crate) fn load(areas: &[&str]) -> Option<Vec<Case>> {
     let folder = PathBuf::from(env::var("KNARR_GOLDEN").unwrap_or_else(|_| FOLDER.to_owned()));
     let ids = fs::read_to_string(folder.join("first-voyage.txt")).ok()?;
     let ids: HashSet<&str> = ids.lines().collect();

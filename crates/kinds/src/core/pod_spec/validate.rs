@@ -22,8 +22,7 @@ use api::core::v1::{PodSpec, PodTemplateSpec, Volume};
 use apimachinery::field::{Error, ErrorList, Path};
 use apimachinery::validation;
 
-pub(crate) use affinity::node_selector;
-pub(crate) use tolerations::{taint_effect, tolerations as judge_tolerations};
+pub(crate) use tolerations::{taint_effect, tolerations};
 
 use super::resources;
 use crate::rules;
@@ -82,7 +81,7 @@ pub(crate) fn pod_spec(spec: &PodSpec, pod_name: &str, path: &Path, errors: &mut
     security::host_processes(spec, path, errors);
     security::user_namespace(spec, path, errors);
     names(spec, path, errors);
-    tolerations::tolerations(rules::slice(&spec.tolerations), &path.child("tolerations"), errors);
+    tolerations(rules::slice(&spec.tolerations), &path.child("tolerations"), errors);
     host_aliases(spec, &path.child("hostAliases"), errors);
     if let Some(overhead) = &spec.overhead {
         resources::list(overhead, &path.children(&["overhead", "limits"]), errors);

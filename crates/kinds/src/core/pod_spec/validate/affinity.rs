@@ -50,7 +50,7 @@ fn weight(weight: i32, path: &Path, errors: &mut ErrorList) {
 }
 
 /// Nodes by labels and fields. Some term must match.
-pub(crate) fn node_selector(selector: &NodeSelector, path: &Path, errors: &mut ErrorList) {
+fn node_selector(selector: &NodeSelector, path: &Path, errors: &mut ErrorList) {
     let path = path.child("nodeSelectorTerms");
     if selector.node_selector_terms.is_empty() {
         errors.push(Error::required(&path, "must have at least one node selector term"));
