@@ -1,1 +1,1 @@
-
+mod streaming_server;
