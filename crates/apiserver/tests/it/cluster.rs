@@ -1,0 +1,68 @@
+//! A server on a loopback socket over a store in a folder of its own, with an administrator's credentials in files.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use apiserver::{Anonymous, ApiServer, AuthorizationModes, Config, Gate, Listener};
+use pki::{Folder, Leaf, ServingCertificate};
+use registry::{Registry, Resources};
+use store::{Store, StoreConfig};
+use tokio_util::sync::CancellationToken;
+
+/// A running server. Dropping it stops it.
+pub struct Cluster {
+    pub dir: PathBuf,
+    pub address: SocketAddr,
+    pub server: ApiServer,
+    stop: CancellationToken,
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Cluster {
+    pub async fn start(dir: PathBuf, port: u16) -> anyhow::Result<Self> {
+        let pki = Folder::open(dir.join("pki"))?;
+        let authority = pki.authority("ca", "kubernetes-ca")?;
+        let loopback = [std::net::Ipv4Addr::LOCALHOST.into()];
+        let serving = pki.leaf("apiserver", &authority, &Leaf::server("kube-apiserver", &["localhost"], &loopback))?;
+        pki.leaf("admin", &authority, &Leaf::client("kubernetes-admin", Some("system:masters")))?;
+        let kubelet_client =
+            pki.leaf("apiserver-kubelet-client", &authority, &Leaf::client("kube-apiserver-kubelet-client", None))?;
+        let tls = pki::server_config(ServingCertificate::new(&serving)?, authority.certificate_pem())?;
+        let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], port)), Arc::new(tls)).await?;
+        let address = listener.address()?;
+
+        let store = Store::open(StoreConfig::new(dir.join("store")))?;
+        let gate = Gate::new();
+        let registry_config = registry::Config::default();
+        let registry = Registry::new(&registry_config, store, Resources::built_in(), Arc::new(gate.clone()));
+        let issuer = "https://kubernetes.default.svc".to_owned();
+        let config = Config {
+            advertise_address: address.ip(),
+            advertise_port: address.port(),
+            anonymous: Anonymous::Everything,
+            authorization: AuthorizationModes { node: true, rbac: true },
+            api_audiences: vec![issuer.clone()],
+            issuer,
+            token_key: Arc::new(pki.token_key("sa")?),
+            client_ca_pem: authority.certificate_pem().to_owned(),
+            kubelet_tls: Arc::new(pki::client_config(authority.certificate_pem(), Some(&kubelet_client))?),
+        };
+        let stop = CancellationToken::new();
+        let server = ApiServer::start(config, registry, &gate, stop.clone()).await?;
+        tokio::task::spawn(listener.serve(server.clone(), stop.clone()));
+        Ok(Self { dir, address, server, stop })
+    }
+
+    /// A file of the folder of keys and certificates.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.dir.join("pki").join(name)
+    }
+
+    pub fn url(&self) -> String {
+        format!("https://{}", self.address)
+    }
+}
