@@ -7,6 +7,8 @@ use serde_json::Value;
 use crate::{Gvr, Objects, Operation, Plugin, Request};
 
 const CLASSES: Gvr<'static> = ("scheduling.k8s.io", "v1", "priorityclasses");
+/// Upstream protects these in its storage; here they are what admission stands on.
+const SYSTEM_CLASSES: [&str; 2] = ["system-node-critical", "system-cluster-critical"];
 const DEFAULT_POLICY: &str = "PreemptLowerPriority";
 
 pub(crate) struct Priority;
@@ -23,6 +25,11 @@ impl Plugin for Priority {
         object: Option<&mut Object>,
         objects: &dyn Objects,
     ) -> Result<(), Status> {
+        let of_classes = request.group == CLASSES.0 && request.resource == CLASSES.2;
+        if of_classes && request.operation == Operation::Delete && SYSTEM_CLASSES.contains(&request.name) {
+            let why = "this is a system priority class and cannot be deleted";
+            return Err(Status::forbidden(&request.group_resource(), request.name, why));
+        }
         let Some(pod) = object.filter(|_| request.is("pods")) else { return Ok(()) };
         match request.operation {
             Operation::Create => admit(request, pod, objects).await,

@@ -263,7 +263,8 @@ impl Parser {
         let errors = validation::qualified_name(&key);
         if !errors.is_empty() {
             let detail = errors.join("; ");
-            return Err(unparsed(Error::invalid(&Path::new("key"), key, detail).to_string()));
+            // Upstream names no path here, and prints that as Go prints nothing.
+            return Err(unparsed(Error::invalid(&Path::new("<nil>"), key, detail).to_string()));
         }
         if negated {
             return Ok(Requirement { key, operator: Operator::DoesNotExist, values: Vec::new() });

@@ -89,9 +89,11 @@ impl ApiServer {
                 "text/plain; version=0.0.4; charset=utf-8",
                 self.inner.metrics.text(self.inner.flow.running()),
             ),
-            Page::OpenApiV2 => self.inner.openapi.v2(&cx),
-            Page::OpenApiV3Index => self.inner.openapi.v3_index(&cx),
-            Page::OpenApiV3 => self.inner.openapi.v3(&cx, path.trim_start_matches("/openapi/v3/")),
+            Page::OpenApiV2 => self.inner.openapi.v2(&self.inner.catalog.load_full(), &cx),
+            Page::OpenApiV3Index => self.inner.openapi.v3_index(&self.inner.catalog.load_full(), &cx),
+            Page::OpenApiV3 => {
+                self.inner.openapi.v3(&self.inner.catalog.load_full(), &cx, path.trim_start_matches("/openapi/v3/"))
+            }
             Page::OpenIdConfiguration => self.openid_configuration(),
             Page::OpenIdKeys => {
                 let mut response = respond::bytes(

@@ -72,8 +72,7 @@ impl ApiServer {
         let plain = |status: Status| respond::status(&status);
         let listing = shape != Shape::Item && cx.request.method() == Method::GET;
         negotiation::representable(accept.as_deref(), listing).map_err(plain)?;
-        let views =
-            if entry.facts().columns.is_empty() && entry.foreign.is_none() { Views::None } else { Views::Objects };
+        let views = if entry.facts().storage_prefix.is_empty() { Views::None } else { Views::Objects };
         let accepted = negotiation::accept(accept.as_deref(), views).map_err(plain)?;
         let looks = cx.looks(accepted);
         Ok(Call { cx, entry, looks })

@@ -64,7 +64,10 @@ impl Looks {
             }
             Format::Yaml => {
                 let tree = serde_json::to_value(document).expect("a tree always serializes");
-                bytes(code, YAML, crate::yaml::write(&tree))
+                match crate::yaml::write(&tree) {
+                    Ok(text) => bytes(code, YAML, text),
+                    Err(error) => status(&error),
+                }
             }
         }
     }
@@ -81,13 +84,18 @@ impl Looks {
     }
 
     fn json_bytes(&self, code: StatusCode, json: Bytes) -> Response<Body> {
+        self.compressed(code, JSON, json)
+    }
+
+    /// Compresses what is large where the client takes it.
+    pub(crate) fn compressed(&self, code: StatusCode, media_type: &'static str, json: Bytes) -> Response<Body> {
         if !self.gzip || json.len() < GZIP_FROM_BYTES {
-            return bytes(code, JSON, json);
+            return bytes(code, media_type, json);
         }
         let mut encoder = GzEncoder::new(Vec::with_capacity(json.len() / 8), Compression::new(GZIP_LEVEL));
         let compressed = encoder.write_all(&json).and_then(|()| encoder.finish());
-        let Ok(compressed) = compressed else { return bytes(code, JSON, json) };
-        let mut response = bytes(code, JSON, compressed);
+        let Ok(compressed) = compressed else { return bytes(code, media_type, json) };
+        let mut response = bytes(code, media_type, compressed);
         response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
         response

@@ -67,7 +67,7 @@ impl Call {
         } else {
             let tree: Value = match negotiation::body_format(self.cx.header(header::CONTENT_TYPE))? {
                 Format::Json => serde_json::from_slice(&bytes).map_err(|e| Status::bad_request(e.to_string()))?,
-                Format::Yaml => yaml::read(&bytes)?,
+                Format::Yaml => yaml::read(&bytes)?.tree,
             };
             from_body(tree)?
         };

@@ -4,7 +4,7 @@ use apimachinery::{Details, Object, Reason, Status};
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
 use kinds::Subresource;
-use registry::{Body as Sent, Patch, RequestContext, Written};
+use registry::{Body as Sent, FieldValidation, Patch, RequestContext, Written};
 
 use super::Call;
 use crate::{
@@ -19,8 +19,8 @@ use crate::{
 impl ApiServer {
     pub(super) async fn create(&self, mut call: Call) -> Result<Response<Body>, Status> {
         let options = WriteOptions::read(&call.cx.query, "CreateOptions", false)?;
-        let sent = call.sent().await?;
         let context = call.write_context(options);
+        let sent = call.sent(&context).await?;
         if let Some(review) = self.review(&call.entry, &context, &sent).await {
             let document = review?;
             return Ok(call.looks.document(StatusCode::CREATED, &document));
@@ -47,8 +47,8 @@ impl ApiServer {
 
     pub(super) async fn update(&self, mut call: Call) -> Result<Response<Body>, Status> {
         let options = WriteOptions::read(&call.cx.query, "UpdateOptions", false)?;
-        let sent = call.sent().await?;
         let context = call.write_context(options);
+        let sent = call.sent(&context).await?;
         let (registry, resource) = (&self.inner.live.registry, &call.entry.resource);
         let written = match call.subresource() {
             "" => registry.update(resource, &context, sent).await,
@@ -67,14 +67,14 @@ impl ApiServer {
         }
         let options = WriteOptions::read(&call.cx.query, "PatchOptions", applying)?;
         let force = options.force.unwrap_or_default();
+        let context = call.write_context(options);
         let bytes = body::read(call.cx.request.body_mut()).await?;
         let patch = match kind.as_str() {
             "application/json-patch+json" => Patch::Json(bytes),
             "application/merge-patch+json" => Patch::Merge(bytes),
             "application/strategic-merge-patch+json" => Patch::Strategic(bytes),
-            _ => Patch::Apply { body: applied(&bytes)?, force },
+            _ => Patch::Apply { body: applied(&bytes, &context)?, force },
         };
-        let context = call.write_context(options);
         let (registry, resource) = (&self.inner.live.registry, &call.entry.resource);
         let written = match call.subresource() {
             "" => registry.patch(resource, &context, patch).await,
@@ -92,25 +92,45 @@ const PATCH_TYPES: [&str; 4] = [
 ];
 
 /// An applied configuration is YAML, of which JSON is a part.
-fn applied(bytes: &Bytes) -> Result<Bytes, Status> {
-    if bytes.trim_ascii_start().starts_with(b"{") && serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok() {
-        return Ok(bytes.clone());
-    }
-    let tree = yaml::read(bytes).map_err(|status| {
-        Status::bad_request(status.message.replace("error converting YAML to JSON", "error decoding YAML"))
+fn applied(bytes: &Bytes, context: &RequestContext) -> Result<Bytes, Status> {
+    let read = yaml::read(bytes).map_err(|status| {
+        let message = status.message.replace("error converting YAML to JSON", "error decoding YAML");
+        Status::bad_request(message)
     })?;
-    Ok(serde_json::to_vec(&tree).map_err(Status::internal)?.into())
+    if let (FieldValidation::Strict, [_, ..]) = (context.field_validation, read.duplicates.as_slice()) {
+        let why = format!("yaml: unmarshal errors:\n  {}", read.duplicates.join("\n  "));
+        return Err(Status::bad_request(format!("error strict decoding YAML: error converting YAML to JSON: {why}")));
+    }
+    warn_of_duplicates(&read, context);
+    Ok(serde_json::to_vec(&read.tree).map_err(Status::internal)?.into())
+}
+
+fn warn_of_duplicates(read: &yaml::Read, context: &RequestContext) {
+    if context.field_validation == FieldValidation::Warn {
+        read.duplicates.iter().for_each(|note| context.warnings.push(note.as_str()));
+    }
 }
 
 impl Call {
     /// The object in the body, as JSON.
-    pub(super) async fn sent(&mut self) -> Result<Sent, Status> {
+    pub(super) async fn sent(&mut self, context: &RequestContext) -> Result<Sent, Status> {
         let format = negotiation::body_format(self.cx.header(header::CONTENT_TYPE))?;
         let bytes = body::read(self.cx.request.body_mut()).await?;
-        Ok(Sent::Json(match format {
-            Format::Json => bytes,
-            Format::Yaml => serde_json::to_vec(&yaml::read(&bytes)?).map_err(Status::internal)?.into(),
-        }))
+        if format == Format::Json {
+            return Ok(Sent::Json(bytes));
+        }
+        let read = yaml::read(&bytes)?;
+        if let (FieldValidation::Strict, [_, ..]) = (context.field_validation, read.duplicates.as_slice()) {
+            let facts = self.entry.facts();
+            let (kind, version) = (&facts.gvk.kind, &facts.gvk.version);
+            return Err(Status::bad_request(format!(
+                "{kind} in version \"{version}\" cannot be handled as a {kind}: strict decoding error: yaml: unmarshal \
+                 errors:\n  {}",
+                read.duplicates.join("\n  ")
+            )));
+        }
+        warn_of_duplicates(&read, context);
+        Ok(Sent::Json(serde_json::to_vec(&read.tree).map_err(Status::internal)?.into()))
     }
 
     fn written(&self, written: Result<Written, Status>, context: &RequestContext) -> Result<Response<Body>, Status> {
