@@ -187,11 +187,15 @@ impl Registry {
         new: &mut Object,
         old: Option<&Object>,
     ) -> Result<Reservation> {
-        let facts = resource.facts();
-        if facts.gvk.group.is_empty() && facts.plural == "services" {
+        if self.is_services(resource) {
             return self.services().reserve(cx.dry_run, new, old);
         }
         Ok(Reservation::default())
+    }
+
+    pub(crate) fn is_services(&self, resource: &dyn Resource) -> bool {
+        let facts = resource.facts();
+        facts.gvk.group.is_empty() && facts.plural == "services"
     }
 
     /// An object was written.

@@ -13,6 +13,7 @@ use crate::{
     decode,
     encode::{Unstamped, encode},
     failure, keys, managed, patch, prepare,
+    services::{self, Reservation},
     subresource::ephemeral,
 };
 
@@ -145,7 +146,10 @@ impl Registry {
         }
         drop(before);
         self.prepare_change(update, &mut new, &old)?;
-        let reservation = self.reserve(resource.as_ref(), cx, &mut new, Some(&old))?;
+        let reservation = match update.subresource {
+            "" => self.reserve(resource.as_ref(), cx, &mut new, Some(&old))?,
+            _ => Reservation::default(),
+        };
         self.admission().validate(&attributes, Some(&new)).await?;
         managed::ignore_times(&old_tree, &mut new);
         drop(old_tree);
@@ -211,8 +215,11 @@ impl Registry {
         prepare::keep_identity(new, old);
         let status = *subresource == "status";
         let ephemeral = *subresource == "ephemeralcontainers";
-        if !status && !ephemeral {
+        if matches!(*subresource, "" | "scale") {
             resource.prepare_for_update(new, old)?;
+            if self.is_services(resource.as_ref()) {
+                services::carry_over(new, old);
+            }
             prepare::count_generation(resource.facts(), new, old);
         }
         let mut errors = kinds::object_meta::validate_update(new, old);

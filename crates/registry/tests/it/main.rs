@@ -3,5 +3,7 @@
 
 mod fixture;
 mod reads;
+mod services;
+mod subresources;
 mod watches;
 mod writes;

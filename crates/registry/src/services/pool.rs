@@ -1,0 +1,159 @@
+//! Ranges of numbers of which each may be held once. What nobody asked for by name comes from the upper part of a
+//! range first, so that the lower part stays free for those who do.
+
+use std::{
+    collections::HashSet,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    ops::RangeInclusive,
+};
+
+use rand::Rng;
+
+/// Why something is not to be had.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refused(pub(super) String);
+
+/// Offsets within a range.
+struct Pool {
+    held: HashSet<u64>,
+    /// Offsets from here on are given out first.
+    dynamic: u64,
+    size: u64,
+}
+
+impl Pool {
+    fn new(size: u64, dynamic: u64) -> Self {
+        Self { held: HashSet::new(), dynamic: if dynamic < size { dynamic } else { 0 }, size }
+    }
+
+    fn take(&mut self, offset: u64) -> bool {
+        self.held.insert(offset)
+    }
+
+    fn next(&mut self) -> Option<u64> {
+        let upper = self.free_in(self.dynamic..=self.size.checked_sub(1)?);
+        let offset = match upper {
+            Some(offset) => offset,
+            None => self.free_in(0..=self.dynamic.checked_sub(1)?)?,
+        };
+        self.held.insert(offset);
+        Some(offset)
+    }
+
+    /// A free offset at or after a random one.
+    fn free_in(&self, range: RangeInclusive<u64>) -> Option<u64> {
+        let start = rand::rng().random_range(range.clone());
+        (start..=*range.end()).chain(*range.start()..start).find(|offset| !self.held.contains(offset))
+    }
+}
+
+/// The addresses of a network.
+pub(super) struct Addresses {
+    pool: Pool,
+    network: IpAddr,
+    bits: u8,
+}
+
+/// The most addresses that are given out of one network, however large.
+const MAX_ADDRESSES: u64 = 1 << 20;
+
+impl Addresses {
+    pub(super) fn new(network: IpAddr, bits: u8) -> Self {
+        let width: u32 = if network.is_ipv4() { 32 } else { 128 };
+        let host_bits = width.saturating_sub(u32::from(bits));
+        let size = if host_bits >= 20 { MAX_ADDRESSES } else { 1 << host_bits };
+        // The network itself is no address; nor is IPv4's last, the broadcast.
+        let usable = size.saturating_sub(1 + u64::from(network.is_ipv4()));
+        let dynamic = (usable / 16).clamp(16, 256);
+        let network = mask(network, host_bits);
+        Self { pool: Pool::new(usable, dynamic), network, bits }
+    }
+
+    pub(super) fn is_ipv4(&self) -> bool {
+        self.network.is_ipv4()
+    }
+
+    pub(super) fn take(&mut self, address: IpAddr) -> Result<(), Refused> {
+        let offset = self.offset(address).ok_or_else(|| {
+            Refused(format!(
+                "the provided IP ({address}) is not in the valid range. The range of valid IPs is {}/{}",
+                self.network, self.bits
+            ))
+        })?;
+        if self.pool.take(offset) { Ok(()) } else { Err(Refused("provided IP is already allocated".to_owned())) }
+    }
+
+    pub(super) fn next(&mut self) -> Result<IpAddr, Refused> {
+        let offset = self.pool.next().ok_or_else(|| Refused("range is full".to_owned()))?;
+        Ok(match self.network {
+            IpAddr::V4(first) => Ipv4Addr::from_bits(first.to_bits() + 1 + u32::try_from(offset).unwrap_or(0)).into(),
+            IpAddr::V6(first) => Ipv6Addr::from_bits(first.to_bits() + 1 + u128::from(offset)).into(),
+        })
+    }
+
+    pub(super) fn give_back(&mut self, address: IpAddr) {
+        if let Some(offset) = self.offset(address) {
+            self.pool.held.remove(&offset);
+        }
+    }
+
+    fn offset(&self, address: IpAddr) -> Option<u64> {
+        let above = match (self.network, address) {
+            (IpAddr::V4(first), IpAddr::V4(address)) => u64::from(address.to_bits().checked_sub(first.to_bits())?),
+            (IpAddr::V6(first), IpAddr::V6(address)) => {
+                u64::try_from(address.to_bits().checked_sub(first.to_bits())?).ok()?
+            }
+            _ => return None,
+        };
+        above.checked_sub(1).filter(|offset| *offset < self.pool.size)
+    }
+}
+
+fn mask(address: IpAddr, host_bits: u32) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => {
+            let mask = u32::MAX.checked_shl(host_bits).unwrap_or(0);
+            Ipv4Addr::from_bits(address.to_bits() & mask).into()
+        }
+        IpAddr::V6(address) => {
+            let mask = u128::MAX.checked_shl(host_bits).unwrap_or(0);
+            Ipv6Addr::from_bits(address.to_bits() & mask).into()
+        }
+    }
+}
+
+/// The node ports.
+pub(super) struct Ports {
+    pool: Pool,
+    first: u16,
+    last: u16,
+}
+
+impl Ports {
+    pub(super) fn new(first: u16, last: u16) -> Self {
+        let size = u64::from(last.saturating_sub(first)) + 1;
+        Self { pool: Pool::new(size, (size / 32).clamp(16, 128)), first, last }
+    }
+
+    pub(super) fn take(&mut self, port: u16) -> Result<(), Refused> {
+        if !(self.first..=self.last).contains(&port) {
+            return Err(Refused(format!(
+                "provided port is not in the valid range. The range of valid ports is {}-{}",
+                self.first, self.last
+            )));
+        }
+        let taken = self.pool.take(u64::from(port - self.first));
+        if taken { Ok(()) } else { Err(Refused("provided port is already allocated".to_owned())) }
+    }
+
+    pub(super) fn next(&mut self) -> Result<u16, Refused> {
+        let offset = self.pool.next().and_then(|offset| u16::try_from(offset).ok());
+        offset.map(|offset| self.first + offset).ok_or_else(|| Refused("range is full".to_owned()))
+    }
+
+    pub(super) fn give_back(&mut self, port: u16) {
+        if let Some(offset) = port.checked_sub(self.first) {
+            self.pool.held.remove(&u64::from(offset));
+        }
+    }
+}
