@@ -221,6 +221,11 @@ pub trait Kind: Send + Sync + 'static {
         ErrorList::new()
     }
 
+    /// Rules for a new object, where there are more than lasting ones.
+    fn validate_create(object: &Self::Object) -> ErrorList {
+        Self::validate(object)
+    }
+
     /// Rules about changes, immutable fields foremost. Runs besides `validate` unless the kind says otherwise here.
     fn validate_update(new: &Self::Object, _old: &Self::Object) -> ErrorList {
         Self::validate(new)

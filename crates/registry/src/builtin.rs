@@ -129,6 +129,10 @@ impl<K: Kind> Resource for BuiltIn<K> {
         Ok(K::validate(&typed::<K>(object)?))
     }
 
+    fn validate_create(&self, object: &Object) -> Result<ErrorList, Status> {
+        Ok(K::validate_create(&typed::<K>(object)?))
+    }
+
     fn validate_update(&self, new: &Object, old: &Object) -> Result<ErrorList, Status> {
         Ok(K::validate_update(&typed::<K>(new)?, &typed::<K>(old)?))
     }

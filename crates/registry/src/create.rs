@@ -131,7 +131,7 @@ pub(crate) fn reset_status(resource: &dyn Resource, object: &mut Object) {
 
 fn check_new(resource: &dyn Resource, object: &Object) -> Result<(), Status> {
     let mut errors: ErrorList = resource.validate_metadata(object);
-    errors.extend(resource.validate(object)?);
+    errors.extend(resource.validate_create(object)?);
     refuse(resource, object.name(), &errors)
 }
 

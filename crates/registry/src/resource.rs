@@ -98,6 +98,11 @@ pub trait Resource: Send + Sync + 'static {
 
     fn validate(&self, object: &Object) -> Result<ErrorList, Status>;
 
+    /// Rules for a new object, where there are more than lasting ones.
+    fn validate_create(&self, object: &Object) -> Result<ErrorList, Status> {
+        self.validate(object)
+    }
+
     fn validate_update(&self, new: &Object, old: &Object) -> Result<ErrorList, Status>;
 
     fn validate_status_update(&self, new: &Object, old: &Object) -> Result<ErrorList, Status>;

@@ -3,6 +3,8 @@
 mod row;
 mod strategy;
 mod validate;
+mod validate_status;
+mod validate_update;
 
 use api::core::v1;
 use apimachinery::Object;
@@ -66,7 +68,7 @@ impl Kind for Pod {
 
     fn default(pod: &mut v1::Pod) {
         pod_spec::defaults::pod(pod.spec.get_or_insert_default());
-        pod.status.get_or_insert_default();
+        status(pod.status.get_or_insert_default());
     }
 
     fn prepare_for_create(pod: &mut v1::Pod) {
@@ -74,7 +76,19 @@ impl Kind for Pod {
     }
 
     fn validate(pod: &v1::Pod) -> ErrorList {
-        validate::pod(pod)
+        validate::lasting(pod)
+    }
+
+    fn validate_create(pod: &v1::Pod) -> ErrorList {
+        validate::create(pod)
+    }
+
+    fn validate_update(new: &v1::Pod, old: &v1::Pod) -> ErrorList {
+        validate_update::update(new, old)
+    }
+
+    fn validate_status_update(new: &v1::Pod, old: &v1::Pod) -> ErrorList {
+        validate_status::update(new, old)
     }
 
     fn warnings(pod: &v1::Pod) -> Vec<String> {
@@ -100,5 +114,15 @@ impl Kind for Pod {
 
     fn cells(object: &Object, now: Now) -> Vec<Value> {
         row::cells(object, now)
+    }
+}
+
+/// The old field holds the first of the new one. Where they differ, the old one is meant.
+fn status(status: &mut v1::PodStatus) {
+    let first = status.pod_ips.as_ref().and_then(|ips| ips.first()).map(|ip| ip.ip.clone());
+    match (status.pod_ip.clone().filter(|ip| !ip.is_empty()), first) {
+        (None, first) => status.pod_ip = first,
+        (Some(ip), first) if first.as_ref() != Some(&ip) => status.pod_ips = Some(vec![v1::PodIP { ip }]),
+        _ => {}
     }
 }

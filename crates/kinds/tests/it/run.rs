@@ -62,7 +62,7 @@ fn run<K: Kind>(case: &Case) -> Option<Result<(), String>> {
     if K::FACTS.storage.is_empty() {
         errors = ErrorList::new();
     }
-    errors.extend(K::validate(&typed));
+    errors.extend(K::validate_create(&typed));
     if case.status == 422 {
         return Some(compare_errors(&errors, &case.answer));
     }

@@ -7,10 +7,9 @@ use crate::core::pod_spec;
 use crate::rules;
 
 /// A new pod.
-pub(super) fn pod(pod: &Pod) -> ErrorList {
-    let mut errors = ErrorList::new();
-    let spec = pod.spec.clone().unwrap_or_default();
-    lasting(pod, &spec, &mut errors);
+pub(super) fn create(pod: &Pod) -> ErrorList {
+    let mut errors = lasting(pod);
+    let Some(spec) = &pod.spec else { return errors };
     let path = Path::new("spec");
     if !rules::slice(&spec.ephemeral_containers).is_empty() {
         errors.push(Error::forbidden(&path.child("ephemeralContainers"), "cannot be set on create"));
@@ -23,7 +22,10 @@ pub(super) fn pod(pod: &Pod) -> ErrorList {
 }
 
 /// What must hold on every write.
-pub(super) fn lasting(pod: &Pod, spec: &PodSpec, errors: &mut ErrorList) {
+pub(super) fn lasting(pod: &Pod) -> ErrorList {
+    let mut list = ErrorList::new();
+    let none = PodSpec::default();
+    let (spec, errors) = (pod.spec.as_ref().unwrap_or(&none), &mut list);
     let path = Path::new("spec");
     let at = Path::new("metadata").child("annotations");
     pod_spec::annotations::validate(pod.metadata.annotations.as_ref(), spec, &at, errors);
@@ -33,6 +35,7 @@ pub(super) fn lasting(pod: &Pod, spec: &PodSpec, errors: &mut ErrorList) {
     }
     images(&spec.containers, &path.child("containers"), errors);
     images(rules::slice(&spec.init_containers), &path.child("initContainers"), errors);
+    list
 }
 
 /// Without a service account there is nobody a token could stand for.
