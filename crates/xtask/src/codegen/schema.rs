@@ -63,7 +63,7 @@ const POINTERS: &[&str] = &[
     "core.v1.ScaleIOVolumeSource.secretRef",
 ];
 
-/// Optional strings that Go holds by pointer: empty is not absent. All other optional strings, and all optional lists
+/// Optional strings that Go holds by pointer, or writes even when empty: empty is not absent. All other optional strings, and all optional lists
 /// and maps, are left out when empty.
 const POINTER_STRINGS: &[&str] = &[
     "$ref",
@@ -97,6 +97,8 @@ const POINTER_STRINGS: &[&str] = &[
     "preferredHolder",
     "procMount",
     "recursiveReadOnly",
+    "core.v1.Event.reportingComponent",
+    "core.v1.Event.reportingInstance",
     "reinvocationPolicy",
     "resourceClaimName",
     "resourceClaimTemplateName",

@@ -1,0 +1,3 @@
+//! The decoder against what upstream's server answered.
+
+mod corpus;
