@@ -11,7 +11,6 @@
 mod cap;
 mod conflict;
 mod entries;
-mod fields_v1;
 mod last_applied;
 mod owners;
 mod path;

@@ -34,7 +34,7 @@ pub(super) fn cap_updaters(owners: &mut Owners) {
             continue;
         }
         if let (Some(newer), Some(bucket)) = (owners.remove(&id), owners.get_mut(&bucket_id)) {
-            bucket.set = bucket.set.union(&newer.set);
+            bucket.set.extend(newer.set);
             bucket.time = newer.time;
             count -= 1;
         }

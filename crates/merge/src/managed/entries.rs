@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::{fields_v1, fields_v1::FieldsError, set::Set};
+use super::set::{FieldsError, Set};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Operation {
@@ -72,9 +72,19 @@ pub(super) fn entries(object: &Value) -> &[Value] {
     object["metadata"]["managedFields"].as_array().map_or(&[], Vec::as_slice)
 }
 
-pub(super) fn decode(entries: &[Value]) -> Result<Owners, EntryError> {
+/// The entries of an object, taken out of it.
+pub(super) fn take(object: &mut Value) -> Vec<Value> {
+    let metadata = object.get_mut("metadata").and_then(Value::as_object_mut);
+    match metadata.and_then(|metadata| metadata.remove("managedFields")) {
+        Some(Value::Array(entries)) => entries,
+        _ => Vec::new(),
+    }
+}
+
+pub(super) fn decode(entries: Vec<Value>) -> Result<Owners, EntryError> {
     let mut owners = Owners::new();
-    for (index, entry) in entries.iter().enumerate() {
+    for (index, mut entry) in entries.into_iter().enumerate() {
+        let fields = entry.get_mut("fieldsV1").map(Value::take).unwrap_or_default();
         let word = |key: &str| entry[key].as_str().unwrap_or_default();
         let operation = match word("operation") {
             "Apply" => Operation::Apply,
@@ -91,7 +101,7 @@ pub(super) fn decode(entries: &[Value]) -> Result<Owners, EntryError> {
             other => return Err(EntryError::FieldsType { index, fields_type: other.to_owned() }),
         }
         let id = ManagerId::new(word("manager"), operation, &api_version, word("subresource"));
-        let set = fields_v1::decode(&entry["fieldsV1"])?;
+        let set = Set::decode(fields)?;
         let time = entry["time"].as_str().map(str::to_owned);
         owners.insert(id, Owned { set, api_version, time });
     }
@@ -99,50 +109,52 @@ pub(super) fn decode(entries: &[Value]) -> Result<Owners, EntryError> {
 }
 
 /// In upstream's order: appliers first, then by time, name, version and subresource.
-pub(super) fn encode(owners: &Owners) -> Vec<Value> {
-    let mut sorted: Vec<_> = owners.iter().collect();
-    sorted.sort_by_key(|(id, owned)| {
-        let time = owned.time.as_deref().unwrap_or_default();
-        (id.operation, time, &id.manager, &owned.api_version, &id.subresource)
+pub(super) fn encode(owners: Owners) -> Vec<Value> {
+    let mut sorted: Vec<_> = owners.into_iter().collect();
+    sorted.sort_by(|(a, a_owned), (b, b_owned)| {
+        let time = |owned: &Owned| owned.time.clone().unwrap_or_default();
+        (a.operation, time(a_owned), &a.manager, &a_owned.api_version, &a.subresource).cmp(&(
+            b.operation,
+            time(b_owned),
+            &b.manager,
+            &b_owned.api_version,
+            &b.subresource,
+        ))
     });
     sorted.into_iter().map(|(id, owned)| entry(id, owned)).collect()
 }
 
-fn entry(id: &ManagerId, owned: &Owned) -> Value {
-    let mut entry = json!({
-        "apiVersion": owned.api_version,
-        "fieldsType": "FieldsV1",
-        "fieldsV1": fields_v1::encode(&owned.set),
-        "operation": id.operation.as_str(),
-    });
-    if let Value::Object(entry) = &mut entry {
-        for (key, word) in [("manager", &id.manager), ("subresource", &id.subresource)] {
-            if !word.is_empty() {
-                entry.insert(key.to_owned(), word.clone().into());
-            }
-        }
-        if let Some(time) = &owned.time {
-            entry.insert("time".to_owned(), time.clone().into());
+fn entry(id: ManagerId, owned: Owned) -> Value {
+    let mut entry = Map::new();
+    let mut put = |key: &str, value: Value| drop(entry.insert(key.to_owned(), value));
+    put("apiVersion", owned.api_version.into());
+    put("fieldsType", "FieldsV1".into());
+    put("fieldsV1", owned.set.encode());
+    put("operation", id.operation.as_str().into());
+    for (key, word) in [("manager", id.manager), ("subresource", id.subresource)] {
+        if !word.is_empty() {
+            put(key, word.into());
         }
     }
-    entry
-}
-
-pub(super) fn remove(object: &mut Value) {
-    if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
-        metadata.remove("managedFields");
+    if let Some(time) = owned.time {
+        put("time", time.into());
     }
+    Value::Object(entry)
 }
 
 /// Puts the owners into the object; none leave no field.
-pub(super) fn put(object: &mut Value, owners: &Owners) {
-    remove(object);
-    let entries = encode(owners);
+pub(super) fn put(object: &mut Value, owners: Owners) {
+    put_entries(object, encode(owners));
+}
+
+pub(super) fn put_entries(object: &mut Value, entries: Vec<Value>) {
     let Value::Object(map) = object else { return };
     let metadata = map.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
-    if let Value::Object(metadata) = metadata
-        && !entries.is_empty()
-    {
-        metadata.insert("managedFields".to_owned(), entries.into());
+    if let Value::Object(metadata) = metadata {
+        if entries.is_empty() {
+            metadata.remove("managedFields");
+        } else {
+            metadata.insert("managedFields".to_owned(), entries.into());
+        }
     }
 }

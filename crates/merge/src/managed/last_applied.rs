@@ -5,7 +5,6 @@ use serde_json::Value;
 
 use super::{
     conflict::Conflict,
-    path::Path,
     set::Set,
     typed::{compare, field_set, validate},
 };
@@ -22,9 +21,7 @@ const MAX_ANNOTATIONS_BYTES: usize = 256 * 1024;
 /// already, under its old name.
 pub(super) fn allows(node: Node<'_>, live: &Value, conflicts: &[Conflict]) -> Option<Vec<Conflict>> {
     let allowed = allowed(node, live)?;
-    let paths: Set = conflicts.iter().map(|c| c.path.clone()).collect::<Vec<Path>>().into_iter().collect();
-    let left = paths.difference(&allowed);
-    Some(conflicts.iter().filter(|c| left.contains(&c.path)).cloned().collect())
+    Some(conflicts.iter().filter(|c| !allowed.contains(&c.path)).cloned().collect())
 }
 
 fn allowed(node: Node<'_>, live: &Value) -> Option<Set> {

@@ -19,19 +19,22 @@ pub(super) struct Change<'a> {
 }
 
 impl Change<'_> {
-    /// Records an update: `id` owns what it changed, the others do no more.
-    pub(super) fn update(&self, live: &Value, new: &Value, owners: &mut Owners, id: &ManagerId) -> Comparison {
-        let changes = self.yielded(live, new, owners, id);
-        let before = owners.remove(id).map(|owned| owned.set).unwrap_or_default();
-        let set = before
-            .difference(&changes.removed)
-            .union(&changes.modified)
-            .union(&changes.added)
-            .difference_below(self.ignored);
+    /// Records an update: `id` owns what it changed, the others do no more. True if anything changed.
+    pub(super) fn update(&self, live: &Value, new: &Value, owners: &mut Owners, id: &ManagerId) -> bool {
+        let changes = self.compare(live, new);
+        if changes.is_same() {
+            return false;
+        }
+        self.yielded(&changes, owners, id);
+        let mut set = owners.remove(id).map(|owned| owned.set).unwrap_or_default();
+        set.subtract(&changes.removed);
+        set.extend(changes.modified);
+        set.extend(changes.added);
+        set.subtract_below(self.ignored);
         if !set.is_empty() {
             owners.insert(id.clone(), Owned { set, api_version: self.api_version.to_owned(), time: None });
         }
-        changes
+        true
     }
 
     /// Merges a configuration; `None` if the object stays as it is.
@@ -44,16 +47,18 @@ impl Change<'_> {
         force: bool,
     ) -> Result<Option<Value>, ApplyError> {
         let merged = merge(self.node, live, config);
-        let set = field_set(self.node, config).difference_below(self.ignored);
+        let mut set = field_set(self.node, config);
+        set.subtract_below(self.ignored);
         let time = owners.get(id).and_then(|owned| owned.time.clone());
         let owned = Owned { set, api_version: self.api_version.to_owned(), time };
         let last = owners.insert(id.clone(), owned);
         let new = self.pruned(merged, owners, last.map(|owned| owned.set));
-        let conflicts = self.conflicts(live, &new, owners, id);
+        let changes = self.compare(live, &new);
+        let conflicts = conflicts(&changes, owners, id);
         if !force && !conflicts.is_empty() {
             return Err(ApplyError::Conflicts { conflicts });
         }
-        self.yielded(live, &new, owners, id);
+        self.yielded(&changes, owners, id);
         Ok((new != *live).then_some(new))
     }
 
@@ -61,44 +66,40 @@ impl Change<'_> {
         compare(self.node, live, new).without(self.ignored)
     }
 
-    fn conflicts(&self, live: &Value, new: &Value, owners: &Owners, id: &ManagerId) -> Vec<Conflict> {
-        let changes = self.compare(live, new);
-        let touched = changes.modified.union(&changes.added);
-        let others = owners.iter().filter(|(other, _)| *other != id);
-        others
-            .flat_map(|(other, owned)| {
-                let paths = owned.set.intersection(&touched).paths();
-                paths.into_iter().map(|path| Conflict { manager: other.clone(), path })
-            })
-            .collect()
-    }
-
     /// Takes from the other owners what changed, and from all what is gone.
-    fn yielded(&self, live: &Value, new: &Value, owners: &mut Owners, id: &ManagerId) -> Comparison {
-        let changes = self.compare(live, new);
-        let lost = changes.modified.union(&changes.added).union(&changes.removed);
-        for (other, owned) in owners.iter_mut() {
-            if other != id {
-                owned.set = owned.set.difference(&lost);
+    fn yielded(&self, changes: &Comparison, owners: &mut Owners, id: &ManagerId) {
+        for (_, owned) in owners.iter_mut().filter(|(other, _)| *other != id) {
+            for lost in [&changes.modified, &changes.added, &changes.removed] {
+                owned.set.subtract(lost);
             }
         }
         owners.retain(|_, owned| !owned.set.is_empty());
-        changes
     }
 
     /// Removes what the manager applied last time, unless it or somebody else still wants it.
     fn pruned(&self, merged: Value, owners: &Owners, last: Option<Set>) -> Value {
         let Some(last) = last.filter(|set| !set.is_empty()) else { return merged };
-        let named = |set: &Set| set.with_named_fields(Some(self.node));
-        let last = named(&last);
+        let named = |set: Set| set.with_named_fields(Some(self.node));
+        let last = named(last);
         let pruned = remove(self.node, &merged, &last);
-        let owned = owners.values().fold(Set::new(), |all, owned| all.union(&owned.set));
-        let everything = named(&field_set(self.node, &merged));
+        let owned = owners.values().fold(Set::new(), |all, owned| all.union(owned.set.clone()));
+        let everything = named(field_set(self.node, &merged));
         // What went with its parent but is owned comes back.
-        let kept = named(&field_set(self.node, &pruned)).union(&named(&owned));
-        let pruned = remove(self.node, &merged, &everything.difference(&kept));
+        let kept = named(field_set(self.node, &pruned)).union(named(owned));
+        let pruned = remove(self.node, &merged, &everything.clone().difference(&kept));
         // So does what nobody owns and was not in the last configuration either.
-        let gone = everything.difference(&named(&field_set(self.node, &pruned)));
+        let gone = everything.difference(&named(field_set(self.node, &pruned)));
         remove(self.node, &merged, &gone.intersection(&last))
     }
+}
+
+fn conflicts(changes: &Comparison, owners: &Owners, id: &ManagerId) -> Vec<Conflict> {
+    let touched = changes.modified.clone().union(changes.added.clone());
+    let others = owners.iter().filter(|(other, _)| *other != id);
+    others
+        .flat_map(|(other, owned)| {
+            let paths = owned.set.intersection(&touched).paths();
+            paths.into_iter().map(|path| Conflict { manager: other.clone(), path })
+        })
+        .collect()
 }

@@ -1,9 +1,12 @@
 //! The steps of a path to a field: a name, the keys of a list element, the value of a set element, an index.
+//!
+//! Sets hold steps as `FieldsV1` writes them (`f:name`, `k:{"port":80}`, `v:"x"`, `i:0`); [`Element`] is what such a
+//! text means.
 
 use std::{cmp::Ordering, fmt};
 
 use apimachinery::field::quote;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Element {
@@ -15,6 +18,46 @@ pub enum Element {
 }
 
 pub type Path = Vec<Element>;
+
+impl Element {
+    pub(super) fn field_step(name: &str) -> String {
+        format!("f:{name}")
+    }
+
+    /// The step of an element told apart by these keys.
+    pub(super) fn key_step(keys: Map<String, Value>) -> String {
+        format!("k:{}", Value::Object(keys))
+    }
+
+    pub(super) fn value_step(value: &Value) -> String {
+        format!("v:{value}")
+    }
+
+    pub(super) fn step(&self) -> String {
+        match self {
+            Self::Field(name) => Self::field_step(name),
+            Self::Key(keys) => Self::key_step(keys.iter().map(|(name, v)| (name.clone(), v.0.clone())).collect()),
+            Self::Value(value) => Self::value_step(&value.0),
+            Self::Index(index) => format!("i:{index}"),
+        }
+    }
+
+    pub(super) fn parse(step: &str) -> Option<Self> {
+        let (kind, rest) = step.split_once(':')?;
+        match kind {
+            "f" => Some(Self::Field(rest.to_owned())),
+            "i" => rest.parse().ok().map(Self::Index),
+            "v" => serde_json::from_str(rest).ok().map(|value| Self::Value(Scalar(value))),
+            "k" => {
+                let keys: Map<String, Value> = serde_json::from_str(rest).ok()?;
+                let mut keys: Vec<_> = keys.into_iter().map(|(name, value)| (name, Scalar(value))).collect();
+                keys.sort();
+                Some(Self::Key(keys))
+            }
+            _ => None,
+        }
+    }
+}
 
 /// A JSON value with an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,20 +71,9 @@ impl PartialOrd for Scalar {
 
 impl Ord for Scalar {
     fn cmp(&self, other: &Self) -> Ordering {
-        let rank = |value: &Value| match value {
-            Value::Number(_) => 0,
-            Value::String(_) => 1,
-            Value::Bool(_) => 2,
-            _ => 3,
-        };
-        match (&self.0, &other.0) {
-            (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
-                (Some(a), Some(b)) => a.cmp(&b),
-                _ => a.as_f64().unwrap_or_default().total_cmp(&b.as_f64().unwrap_or_default()),
-            },
-            (Value::String(a), Value::String(b)) => a.cmp(b),
-            (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
-            (a, b) => rank(a).cmp(&rank(b)).then_with(|| a.to_string().cmp(&b.to_string())),
+        match (self.0.as_i64(), other.0.as_i64()) {
+            (Some(a), Some(b)) => a.cmp(&b),
+            _ => self.0.to_string().cmp(&other.0.to_string()),
         }
     }
 }
@@ -76,4 +108,9 @@ impl fmt::Display for Element {
 
 pub(crate) fn print(path: &[Element]) -> String {
     path.iter().map(Element::to_string).collect()
+}
+
+/// A step as conflicts show it.
+pub(super) fn print_step(step: &str) -> String {
+    Element::parse(step).map_or_else(|| step.to_owned(), |element| element.to_string())
 }

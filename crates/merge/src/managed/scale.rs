@@ -32,7 +32,7 @@ impl Scale<'_> {
     /// The managed fields of the scale of an object with these: whoever owns the replicas.
     pub fn of_parent(&self, parent: &[Value]) -> Result<Vec<Value>, EntryError> {
         let path = self.path();
-        let owners: Owners = entries::decode(parent)?
+        let owners: Owners = entries::decode(parent.to_vec())?
             .into_iter()
             .filter(|(_, owned)| owned.api_version == self.kind.api_version() && owned.set.contains(&path))
             .map(|(id, owned)| {
@@ -40,7 +40,7 @@ impl Scale<'_> {
                 (id, Owned { set, api_version: SCALE_VERSION.to_owned(), time: owned.time })
             })
             .collect();
-        Ok(entries::encode(&owners))
+        Ok(entries::encode(owners))
     }
 
     /// The managed fields of the object after its scale was written: who lost the replicas there loses them here,
@@ -48,9 +48,9 @@ impl Scale<'_> {
     pub fn to_parent(&self, parent: &[Value], scale: &[Value]) -> Result<Vec<Value>, EntryError> {
         let path = self.path();
         let replicas: Set = [path.clone()].into_iter().collect();
-        let mut scale: Owners = entries::decode(scale)?;
+        let mut scale: Owners = entries::decode(scale.to_vec())?;
         let mut owners = Owners::new();
-        for (id, mut owned) in entries::decode(parent)? {
+        for (id, mut owned) in entries::decode(parent.to_vec())? {
             let kept = scale
                 .keys()
                 .find(|other| {
@@ -62,7 +62,7 @@ impl Scale<'_> {
             if owned.set.contains(&path) {
                 match kept {
                     Some(kept) => drop(scale.remove(&kept)),
-                    None => owned.set = owned.set.difference(&replicas),
+                    None => drop(owned.set.subtract(&replicas)),
                 }
             }
             if !owned.set.is_empty() {
@@ -79,6 +79,6 @@ impl Scale<'_> {
                 owners.insert(id, owned);
             }
         }
-        Ok(entries::encode(&owners))
+        Ok(entries::encode(owners))
     }
 }

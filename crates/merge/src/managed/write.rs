@@ -1,5 +1,7 @@
 //! The two ways to write: by update, which takes what it changes, and by apply, which asks.
 
+use std::sync::LazyLock;
+
 use apimachinery::GroupVersionKind;
 use schema::Node;
 use serde_json::{Map, Value, json};
@@ -50,18 +52,16 @@ impl Write<'_> {
 /// A request may set managed fields itself; `[{}]` empties them, and an object without any stays so. What cannot be
 /// read is ignored in favour of the live object's, as upstream does.
 pub fn update(node: Node<'_>, live: Option<&Value>, new: &mut Value, write: &Write<'_>) {
-    let owners = given_owners(live, new, write);
-    entries::remove(new);
+    let given = entries::take(new);
     // An object that exists and has no owners is one whose owners were emptied; it is not tracked again by updates.
     let exists = live.is_some_and(|live| live["metadata"]["uid"].as_str().is_some_and(|uid| !uid.is_empty()));
-    let mut owners = match owners {
+    let mut owners = match starting_owners(live, given, write) {
         Some(owners) if !owners.is_empty() || !exists => owners,
         _ => return,
     };
     let zero = zero(write.kind);
-    let live = without_managed_fields(live.unwrap_or(&zero));
-    take(node, &live, new, &mut owners, write);
-    entries::put(new, &owners);
+    take(node, live.unwrap_or(&zero), new, &mut owners, write);
+    entries::put(new, owners);
 }
 
 /// Merges a configuration into the live object (none: creates) and returns the whole new object with its managed
@@ -75,7 +75,7 @@ pub fn apply(
     write: &Write<'_>,
 ) -> Result<Value, ApplyError> {
     check_kind(config, write)?;
-    let mut owners = entries::decode(live.map_or(&[], entries::entries))?;
+    let mut owners = entries::decode(live.map_or(Vec::new(), |live| entries::entries(live).to_vec()))?;
     if config["metadata"].get("managedFields").is_some_and(|fields| !fields.is_null()) {
         return Err(ApplyError::ManagedFieldsGiven);
     }
@@ -103,7 +103,7 @@ pub fn apply(
     if write.manager == last_applied::MANAGER {
         last_applied::refresh(&mut new, config);
     }
-    entries::put(&mut new, &owners);
+    entries::put(&mut new, owners);
     Ok(new)
 }
 
@@ -140,39 +140,40 @@ fn merged(
 /// Gives the live object's times back to a new object that differs in nothing else, so that a write which changes
 /// nothing is none.
 pub fn ignore_times(live: &Value, new: &mut Value) {
-    let timeless = |object: &Value| {
-        let mut object = object.clone();
-        if let Some(Value::Array(entries)) = object.pointer_mut("/metadata/managedFields") {
-            entries.iter_mut().filter_map(Value::as_object_mut).for_each(|entry| drop(entry.remove("time")));
-        }
-        object
-    };
-    let (old, count) = (entries::entries(live), entries::entries(new).len());
-    if old.len() != count || old == entries::entries(new) {
+    let (old, young) = (entries::entries(live), entries::entries(new));
+    if old == young || old.len() != young.len() || !same_but_managed_fields(live, new) {
         return;
     }
     // Entries are sorted by time, so equal ones may stand in another order.
-    let sorted = |object: &Value| {
-        let mut object = timeless(object);
-        if let Some(Value::Array(entries)) = object.pointer_mut("/metadata/managedFields") {
-            entries.sort_by_key(Value::to_string);
-        }
-        object
+    let timeless = |entries: &[Value]| {
+        let mut entries: Vec<Value> = entries.to_vec();
+        entries.iter_mut().filter_map(Value::as_object_mut).for_each(|entry| drop(entry.remove("time")));
+        entries.sort_by_key(Value::to_string);
+        entries
     };
-    if sorted(live) == sorted(new)
-        && let Some(fields) = new.pointer_mut("/metadata/managedFields")
-    {
-        *fields = Value::Array(old.to_vec());
+    if timeless(old) == timeless(young) {
+        entries::put_entries(new, old.to_vec());
     }
+}
+
+fn same_but_managed_fields(a: &Value, b: &Value) -> bool {
+    let (Value::Object(a), Value::Object(b)) = (a, b) else { return false };
+    let others = |map: &Map<String, Value>, key: &str| map.len() - usize::from(map.contains_key(key));
+    let same = |a: &Map<String, Value>, b: &Map<String, Value>, but: &str| {
+        others(a, but) == others(b, but) && a.iter().all(|(key, value)| key == but || b.get(key) == Some(value))
+    };
+    let metadata = match (a.get("metadata"), b.get("metadata")) {
+        (Some(Value::Object(a)), Some(Value::Object(b))) => same(a, b, "managedFields"),
+        (a, b) => a == b,
+    };
+    metadata && same(a, b, "metadata")
 }
 
 /// The owners an update starts from: the request's if it brings any, else the live object's. `None` if they were
 /// emptied.
-fn given_owners(live: Option<&Value>, new: &Value, write: &Write<'_>) -> Option<Owners> {
-    let of_live = || entries::decode(live.map_or(&[], entries::entries)).unwrap_or_default();
-    let given = entries::entries(new);
+fn starting_owners(live: Option<&Value>, given: Vec<Value>, write: &Write<'_>) -> Option<Owners> {
     if write.subresource.is_empty() {
-        if let [Value::Object(only)] = given
+        if let [Value::Object(only)] = given.as_slice()
             && only.is_empty()
         {
             return live.is_none().then(Owners::new);
@@ -183,7 +184,8 @@ fn given_owners(live: Option<&Value>, new: &Value, write: &Write<'_>) -> Option<
             return Some(owners);
         }
     }
-    Some(of_live())
+    let of_live = live.map_or(&[][..], entries::entries).to_vec();
+    Some(entries::decode(of_live).unwrap_or_default())
 }
 
 /// What an update took, with its time, and no more updaters than the bound.
@@ -193,11 +195,13 @@ fn take(node: Node<'_>, live: &Value, new: &Value, owners: &mut Owners, write: &
     let id = write.id(Operation::Update);
     // Compared as somebody new, so that only what changed now gets the time of now.
     let current = ManagerId { manager: format!("{}\0", write.manager), ..id.clone() };
-    change.update(live, new, owners, &current);
+    if !change.update(live, new, owners, &current) {
+        return;
+    }
     strip(owners, &current);
     if let Some(mut taken) = owners.remove(&current) {
         if let Some(before) = owners.remove(&id) {
-            taken.set = taken.set.union(&before.set);
+            taken.set.extend(before.set);
         }
         taken.time = Some(write.now.to_owned());
         owners.insert(id, taken);
@@ -206,16 +210,27 @@ fn take(node: Node<'_>, live: &Value, new: &Value, owners: &mut Owners, write: &
 }
 
 /// Fields that nobody owns, because everybody states them or nobody may.
-fn strip(owners: &mut Owners, id: &ManagerId) {
-    const METADATA: [&str; 8] =
-        ["name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation", "managedFields"];
+static STRIPPED: LazyLock<Set> = LazyLock::new(|| {
+    const METADATA: [&str; 9] = [
+        "name",
+        "namespace",
+        "creationTimestamp",
+        "selfLink",
+        "uid",
+        "clusterName",
+        "generation",
+        "managedFields",
+        "resourceVersion",
+    ];
     let field = |name: &str| Element::Field(name.to_owned());
-    let mut stripped: Set = ["apiVersion", "kind", "metadata"].map(|name| vec![field(name)]).into_iter().collect();
-    for name in METADATA.iter().chain(&["resourceVersion"]) {
-        stripped.insert(&[field("metadata"), field(name)]);
-    }
+    let roots = ["apiVersion", "kind", "metadata"].map(|name| vec![field(name)]);
+    let metadata = METADATA.map(|name| vec![field("metadata"), field(name)]);
+    roots.into_iter().chain(metadata).collect()
+});
+
+fn strip(owners: &mut Owners, id: &ManagerId) {
     if let Some(owned) = owners.get_mut(id) {
-        owned.set = owned.set.difference(&stripped);
+        owned.set.subtract(&STRIPPED);
         if owned.set.is_empty() {
             owners.remove(id);
         }
@@ -228,7 +243,7 @@ fn zero(kind: &GroupVersionKind) -> Value {
 
 fn without_managed_fields(object: &Value) -> Value {
     let mut object = object.clone();
-    entries::remove(&mut object);
+    entries::take(&mut object);
     object
 }
 

@@ -108,6 +108,12 @@ impl<'t> Scanner<'t> {
         let mut out = Vec::new();
         loop {
             match self.text.get(self.at) {
+                Some(b'"') if out.is_empty() => {
+                    // The usual case: nothing escaped, and one copy.
+                    let text = String::from_utf8_lossy(&self.text[plain..self.at]).into_owned();
+                    self.at += 1;
+                    return Ok(text);
+                }
                 Some(b'"') => {
                     out.extend_from_slice(&self.text[plain..self.at]);
                     self.at += 1;

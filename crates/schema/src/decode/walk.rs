@@ -20,6 +20,7 @@ pub(super) fn run(node: Option<Node<'_>>, json: &[u8]) -> Result<Decoded, Decode
         mismatch: None,
         refusal: None,
         depth: 0,
+        silent: false,
     };
     let value = walk.value(node)?;
     walk.scanner.end()?;
@@ -49,6 +50,8 @@ struct Walk<'t, 'n> {
     /// The first value whose own reader refused it.
     refusal: Option<String>,
     depth: usize,
+    /// Inside a value whose fields are not listed.
+    silent: bool,
 }
 
 impl<'n> Walk<'_, 'n> {
@@ -113,11 +116,7 @@ impl<'n> Walk<'_, 'n> {
     fn self_reading(&mut self, node: Node<'n>) -> Result<Value, DecodeError> {
         self.scanner.peek();
         let start = self.scanner.at();
-        // Duplicates inside raw values are not upstream's business.
-        let (listed, known) = (self.strict.len(), self.seen.clone());
-        let value = self.value(None)?;
-        self.strict.truncate(listed);
-        self.seen = known;
+        let value = self.unlisted()?;
         if value.is_null() || node.shape() == Shape::Any {
             return Ok(value);
         }
@@ -138,11 +137,16 @@ impl<'n> Walk<'_, 'n> {
     }
 
     fn skip(&mut self) -> Result<Value, DecodeError> {
-        let (listed, known) = (self.strict.len(), self.seen.clone());
-        self.value(None)?;
-        self.strict.truncate(listed);
-        self.seen = known;
+        self.unlisted()?;
         Ok(Value::Null)
+    }
+
+    /// A value without a schema; duplicates inside are not upstream's business.
+    fn unlisted(&mut self) -> Result<Value, DecodeError> {
+        let around = std::mem::replace(&mut self.silent, true);
+        let value = self.value(None);
+        self.silent = around;
+        value
     }
 
     fn object(&mut self, node: Node<'n>) -> Result<Value, DecodeError> {
@@ -182,13 +186,15 @@ impl<'n> Walk<'_, 'n> {
     fn map(&mut self, values: Option<Node<'n>>) -> Result<Value, DecodeError> {
         let mut out = Map::new();
         self.entries(|walk, key| {
-            walk.path.push(Step::Key(key.clone()));
-            if out.contains_key(&key) {
+            let duplicate = out.contains_key(&key);
+            walk.path.push(Step::Key(key));
+            if duplicate {
                 walk.note("duplicate");
             }
             let value = walk.value(values)?;
-            walk.path.pop();
-            out.insert(key, element(values, value));
+            if let Some(Step::Key(key)) = walk.path.pop() {
+                out.insert(key, element(values, value));
+            }
             Ok(())
         })?;
         Ok(Value::Object(out))
@@ -250,7 +256,7 @@ impl<'n> Walk<'_, 'n> {
 
     /// Lists the field the walk stands on.
     fn note(&mut self, what: &str) {
-        if self.strict.len() >= MAX_STRICT_ERRORS {
+        if self.silent || self.strict.len() >= MAX_STRICT_ERRORS {
             return;
         }
         let note = format!("{what} field {}", go_quote(&self.field_path()));

@@ -6,7 +6,6 @@ use schema::Node;
 use serde_json::{Map, Value};
 
 use super::{Atom, atom, entry, is_empty, item};
-use crate::managed::path::Element;
 
 pub(in crate::managed) fn merge(node: Node<'_>, live: &Value, config: &Value) -> Value {
     pair(Some(node), Some(live), Some(config)).unwrap_or_else(|| Value::Object(Map::new()))
@@ -48,7 +47,7 @@ fn lists(list: Node<'_>, live: Option<&Value>, config: Option<&Value>) -> Value 
     let config = item::elements(list, config);
     let in_live = index(&live);
     let in_config = index(&config);
-    let mut shared = config.iter().map(|(step, _)| step).filter(|step| in_live.contains_key(step));
+    let mut shared = config.iter().map(|(step, _)| step).filter(|step| in_live.contains_key(*step));
     let mut next_shared = shared.next();
     let mut merged = BTreeSet::new();
     let mut out = Vec::with_capacity(live.len().max(config.len()));
@@ -91,7 +90,7 @@ fn lists(list: Node<'_>, live: Option<&Value>, config: Option<&Value>) -> Value 
 }
 
 /// Elements by what tells them apart. Duplicates have no one value to merge with.
-fn index<'v>(items: &[(Element, &'v Value)]) -> BTreeMap<Element, Option<&'v Value>> {
+fn index<'v>(items: &[(String, &'v Value)]) -> BTreeMap<String, Option<&'v Value>> {
     let mut index = BTreeMap::new();
     for (step, item) in items {
         index.entry(step.clone()).and_modify(|value| *value = None).or_insert(Some(*item));

@@ -16,8 +16,8 @@ fn inside(node: Option<Node<'_>>, value: &Value, set: &Set) -> Value {
         (Atom::Map, Value::Object(map)) => {
             let mut left = Map::new();
             for (key, value) in map {
-                let step = Element::Field(key.clone());
-                if !set.members.contains(&step) {
+                let step = Element::field_step(key);
+                if !set.has(&step) {
                     left.insert(key.clone(), one(entry(node, key), value, set.below(&step)));
                 }
             }
@@ -27,8 +27,8 @@ fn inside(node: Option<Node<'_>>, value: &Value, set: &Set) -> Value {
             let Some(node) = node else { return value.clone() };
             let mut left = Vec::with_capacity(list.len());
             for child in list {
-                let Ok(step) = item::element(node, child) else { continue };
-                if !set.members.contains(&step) {
+                let Ok(step) = item::step(node, child) else { continue };
+                if !set.has(&step) {
                     left.push(one(node.items(), child, set.below(&step)));
                 }
             }
@@ -39,9 +39,9 @@ fn inside(node: Option<Node<'_>>, value: &Value, set: &Set) -> Value {
     }
 }
 
-fn one(node: Option<Node<'_>>, value: &Value, below: Option<&Set>) -> Value {
+fn one(node: Option<Node<'_>>, value: &Value, below: Option<Set>) -> Value {
     match below {
-        Some(set) => inside(node, value, set),
+        Some(set) => inside(node, value, &set),
         None => value.clone(),
     }
 }

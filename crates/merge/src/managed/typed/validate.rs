@@ -5,11 +5,11 @@ use serde_json::Value;
 
 use super::item;
 use crate::go_print;
-use crate::managed::path::{self, Element, Path};
+use crate::managed::path::{self, Element};
 
 /// What is wrong, or nothing. Duplicates are allowed in stored objects, not in configurations.
 pub(in crate::managed) fn validate(node: Node<'_>, value: &Value, duplicates: bool) -> Result<(), String> {
-    let mut walk = Walk { path: Path::new(), errors: Vec::new(), duplicates };
+    let mut walk = Walk { path: Vec::new(), errors: Vec::new(), duplicates };
     walk.value(node, value);
     match walk.errors.as_slice() {
         [] => Ok(()),
@@ -19,14 +19,14 @@ pub(in crate::managed) fn validate(node: Node<'_>, value: &Value, duplicates: bo
 }
 
 struct Walk {
-    path: Path,
+    path: Vec<String>,
     errors: Vec<String>,
     duplicates: bool,
 }
 
 impl Walk {
     fn error(&mut self, message: String) {
-        let path = path::print(&self.path);
+        let path: String = self.path.iter().map(|step| path::print_step(step)).collect();
         self.errors.push(if path.is_empty() { message } else { format!("{path}: {message}") });
     }
 
@@ -61,7 +61,7 @@ impl Walk {
             return;
         };
         for (key, value) in map {
-            self.path.push(Element::Field(key.clone()));
+            self.path.push(Element::field_step(key));
             match super::entry(Some(node), key) {
                 Some(child) => self.value(child, value),
                 None => self.error("field not declared in schema".to_owned()),
@@ -79,7 +79,7 @@ impl Walk {
         let mut seen = std::collections::BTreeSet::new();
         for (index, item) in list.iter().enumerate() {
             let step = if associative {
-                match item::element(node, item) {
+                match item::step(node, item) {
                     Ok(step) => step,
                     Err(why) => {
                         self.error(format!("element {index}: {why}"));
@@ -87,10 +87,10 @@ impl Walk {
                     }
                 }
             } else {
-                Element::Index(index as i64)
+                Element::Index(index as i64).step()
             };
             if associative && !seen.insert(step.clone()) && !self.duplicates {
-                self.error(format!("duplicate entries for key {step}"));
+                self.error(format!("duplicate entries for key {}", path::print_step(&step)));
             }
             if let Some(items) = node.items() {
                 self.path.push(step);
