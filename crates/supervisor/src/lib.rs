@@ -1,1 +1,12 @@
+//! Puts the parts together: which components, in which order, with whose identity; certificates; and the end of all.
 
+mod addons;
+mod address;
+mod certificates;
+mod config;
+mod control_plane;
+mod server;
+
+pub use address::Cidr;
+pub use config::{ApiServerConfig, ClusterConfig, NodeConfig, ServerConfig};
+pub use server::{Running, apiserver};

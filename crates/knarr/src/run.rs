@@ -1,0 +1,34 @@
+//! Runs a daemon until it is asked to stop.
+
+use std::io::IsTerminal;
+
+use anyhow::Context;
+use supervisor::Running;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Starts what `start` makes, and stops it at SIGTERM or SIGINT.
+pub(crate) fn until_stopped(start: impl Future<Output = anyhow::Result<Running>>) -> anyhow::Result<()> {
+    log();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the async runtime")?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+        let running = start.await?;
+        tracing::info!(kubeconfig = %running.kubeconfig().display(), "running");
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("stopping at SIGTERM"),
+            _ = interrupt.recv() => tracing::info!("stopping at SIGINT"),
+        }
+        running.stop().await;
+        Ok(())
+    })
+}
+
+/// To standard error; `KNARR_LOG` chooses what, as `tracing` filters do.
+fn log() {
+    let filter = EnvFilter::try_from_env("KNARR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let stderr = std::io::stderr;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(stderr().is_terminal()).init();
+}
