@@ -103,7 +103,7 @@ fn admit(object: &mut Object, answer: &Value) {
     }
 }
 
-fn compare_errors(errors: &ErrorList, answer: &Value) -> Result<(), String> {
+pub(crate) fn compare_errors(errors: &ErrorList, answer: &Value) -> Result<(), String> {
     let mut ours: Vec<(String, String)> = errors.iter().map(|e| (e.field.clone(), normal(&e.body()))).collect();
     let text = |cause: &Value, field: &str| cause[field].as_str().unwrap_or_default().to_owned();
     let causes = answer.pointer("/details/causes").and_then(Value::as_array).cloned().unwrap_or_default();
