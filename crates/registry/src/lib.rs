@@ -10,6 +10,7 @@ mod create;
 mod decode;
 mod delete;
 mod encode;
+mod expiry;
 mod failure;
 mod header;
 mod keys;

@@ -1,6 +1,6 @@
 //! The face of the pipeline.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use apimachinery::{Object, Status};
 use bytes::Bytes;
@@ -10,6 +10,7 @@ use store::{KeyValue, Store};
 use crate::{
     Admission, Body, DeleteOptions, Deleted, Facts, GetOptions, ListOptions, Patch, RequestContext, Resource,
     Resources, View, Watcher, Written, decode,
+    expiry::{EVENTS, Expiry},
     services::{Reservation, Services},
     update::{Source, Update},
     view,
@@ -23,11 +24,17 @@ pub struct Config {
     pub service_cluster_ip_range: (IpAddr, u8),
     /// The first and the last node port.
     pub service_node_ports: (u16, u16),
+    /// How long events are kept after they were last written.
+    pub event_ttl: Duration,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { service_cluster_ip_range: (IpAddr::from([10, 0, 0, 0]), 24), service_node_ports: (30_000, 32_767) }
+        Self {
+            service_cluster_ip_range: (IpAddr::from([10, 0, 0, 0]), 24),
+            service_node_ports: (30_000, 32_767),
+            event_ttl: Duration::from_secs(3600),
+        }
     }
 }
 
@@ -57,14 +64,17 @@ struct Inner {
     admission: Arc<dyn Admission>,
     frames: Arc<Frames>,
     services: Services,
+    expiry: Expiry,
 }
 
 impl Registry {
     /// Reads what is needed of the stored objects, such as the addresses that Services hold.
     pub fn new(config: &Config, store: Store, resources: Resources, admission: Arc<dyn Admission>) -> Self {
-        let services = Services::new(config, &store.snapshot());
+        let snapshot = store.snapshot();
+        let services = Services::new(config, &snapshot);
+        let expiry = Expiry::new(config.event_ttl, &snapshot, jiff::Timestamp::now());
         let frames = Arc::default();
-        Self { inner: Arc::new(Inner { store, resources, admission, frames, services }) }
+        Self { inner: Arc::new(Inner { store, resources, admission, frames, services, expiry }) }
     }
 
     pub fn resources(&self) -> &Resources {
@@ -85,6 +95,10 @@ impl Registry {
 
     pub(crate) fn services(&self) -> &Services {
         &self.inner.services
+    }
+
+    pub(crate) fn expiry(&self) -> &Expiry {
+        &self.inner.expiry
     }
 
     /// The newest revision: what is acknowledged is not newer.
@@ -199,7 +213,11 @@ impl Registry {
     }
 
     /// An object was written.
-    pub(crate) fn wrote(&self, _facts: &Facts, _stored: &Arc<KeyValue>) {}
+    pub(crate) fn wrote(&self, facts: &Facts, stored: &KeyValue) {
+        if facts.storage_prefix == EVENTS {
+            self.expiry().wrote(stored);
+        }
+    }
 
     /// An object is gone.
     pub(crate) fn deleted(&self, facts: &Facts, object: &Object) {
