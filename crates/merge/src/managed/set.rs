@@ -185,7 +185,7 @@ fn subtract(ours: &mut Map<String, Value>, theirs: &Map<String, Value>, all_belo
     for (step, their_below) in steps(theirs) {
         let Some(Value::Object(below)) = ours.get_mut(step) else { continue };
         let their_member = is_member(their_below);
-        if all_below && their_member || their_member && below.is_empty() {
+        if their_member && (all_below || below.is_empty()) {
             ours.remove(step);
             taken = true;
             continue;
