@@ -31,16 +31,19 @@ pub(crate) fn patched_as(
     let of = Target { gvk, node };
     let mut tree = old.clone().into_value();
     let shown;
+    // What is wrong with the patch itself, apart from what it makes.
+    let mut strict = Vec::new();
     match patch {
         Patch::Json(bytes) => {
             let patch = JsonPatch::parse(bytes).map_err(|e| e.status())?;
             patch.apply(&mut tree).map_err(|e| e.status())?;
-            shown = String::from_utf8_lossy(bytes).into_owned();
+            strict.extend(patch.strict);
+            shown = tree.to_string();
         }
         Patch::Merge(bytes) => {
             let patch = patch_tree(bytes)?;
             merge::merge_patch(&mut tree, &patch).map_err(|e| e.status())?;
-            shown = String::from_utf8_lossy(bytes).into_owned();
+            shown = tree.to_string();
         }
         Patch::Strategic(bytes) => {
             let patch = patch_tree(bytes)?;
@@ -49,7 +52,13 @@ pub(crate) fn patched_as(
         }
         Patch::Apply { body, force } => return apply(of, cx, subresource, body, *force, Some(old)),
     }
-    let decoded = schema::conform(node, &tree).map_err(|e| invalid_patch(&shown, &e.to_string()))?;
+    // A patch that changes the kind must make an object of that kind, though it stays one of this.
+    if let Some(other) = other_kind(gvk, &tree) {
+        schema::conform(other, &tree).map_err(|e| invalid_patch(&shown, &e.to_string()))?;
+    }
+    let mut decoded = schema::conform(node, &tree).map_err(|e| invalid_patch(&shown, &e.to_string()))?;
+    strict.append(&mut decoded.strict);
+    decoded.strict = strict;
     match (cx.field_validation, decoded.strict_error()) {
         (FieldValidation::Strict, Some(error)) => return Err(invalid_patch(&shown, &error)),
         (FieldValidation::Warn, Some(_)) => {
@@ -103,7 +112,7 @@ fn apply(
     force: bool,
     old: Option<&Object>,
 ) -> Result<Object, Status> {
-    let config = configuration(of, cx, body)?;
+    let config = configuration(body)?;
     let tree = managed::applied(of, cx, subresource, old, &config, force)?;
     let decoded = schema::conform(of.node, &tree).map_err(|e| Status::internal(&e))?;
     let mut object = Object::from_value(decoded.value).map_err(|_| Status::internal("an apply made no object"))?;
@@ -111,36 +120,33 @@ fn apply(
     Ok(object)
 }
 
-/// The configuration that is applied, with unknown fields treated as asked for.
-fn configuration(of: Target<'_>, cx: &RequestContext, body: &Bytes) -> Result<Value, Status> {
+/// The configuration that is applied, as it was sent: what does not fit the schema is for the apply to refuse, and
+/// empty values mean that their fields are owned.
+fn configuration(body: &Bytes) -> Result<Value, Status> {
     let read = |why: &str| Status::bad_request(format!("error decoding YAML: {why}"));
-    let whole = schema::decode_any(body).map_err(|e| read(&e.to_string()))?;
-    if !whole.value.is_object() {
-        let found = if whole.value.is_array() { "array" } else { "string" };
-        return Err(read(&format!(
-            "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {found} into Go value of type \
-             map[string]interface {{}}"
-        )));
+    let whole = schema::decode_any(body).map_err(|e| read(&e.to_string()))?.value;
+    let found = match whole {
+        Value::Object(_) => return Ok(whole),
+        Value::Null => return Ok(Value::Object(serde_json::Map::new())),
+        Value::Array(_) => "array",
+        Value::String(_) => "string",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+    };
+    Err(read(&format!(
+        "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {found} into Go value of type \
+         map[string]interface {{}}"
+    )))
+}
+
+/// The schema of the kind that a patched tree says it is, if that is another.
+fn other_kind(gvk: &GroupVersionKind, tree: &Value) -> Option<Node<'static>> {
+    let (version, kind) = (tree["apiVersion"].as_str()?, tree["kind"].as_str()?);
+    if version == gvk.api_version() && kind == gvk.kind {
+        return None;
     }
-    if cx.field_validation != FieldValidation::Ignore
-        && let Ok(decoded) = schema::decode(of.node, body)
-    {
-        match (cx.field_validation, decoded.strict_error()) {
-            (FieldValidation::Strict, Some(error)) => {
-                return Err(invalid_patch(&merge::go_print(&whole.value), &error));
-            }
-            _ => decoded.strict.into_iter().for_each(|sentence| cx.warnings.push(sentence)),
-        }
-        // What was warned about is not applied.
-        let mut value = decoded.value;
-        for name in ["apiVersion", "kind"] {
-            if let (Some(given), Value::Object(map)) = (whole.value.get(name), &mut value) {
-                map.insert(name.to_owned(), given.clone());
-            }
-        }
-        return Ok(value);
-    }
-    Ok(whole.value)
+    let (group, version) = version.split_once('/').unwrap_or(("", version));
+    schema::builtin().by_gvk(group, version, kind)
 }
 
 fn patch_tree(bytes: &[u8]) -> Result<Value, Status> {
