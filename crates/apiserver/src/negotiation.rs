@@ -1,7 +1,7 @@
 //! Which representation an answer gets, and whether a body's media type is one we read.
 //!
-//! JSON and YAML are spoken. Protobuf is not: a client whose `Accept` allows JSON too gets JSON, another one 406. The
-//! texts still name it, word for word as upstream's, because clients compare them.
+//! Answers are JSON or YAML. Protobuf is read, not written: a client whose `Accept` allows JSON too gets JSON, another
+//! one 406. The texts still name it, word for word as upstream's, because clients compare them.
 
 use apimachinery::Status;
 
@@ -150,14 +150,22 @@ pub(crate) fn representable(header: Option<&str>, listing: bool) -> Result<(), S
         .with_details(apimachinery::Details::default()))
 }
 
+/// The format of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyFormat {
+    Json,
+    Yaml,
+    Protobuf,
+}
+
 /// The format of a body by its `Content-Type`; no header means JSON.
-pub(crate) fn body_format(header: Option<&str>) -> Result<Format, Status> {
-    let Some(header) = header.filter(|h| !h.is_empty()) else { return Ok(Format::Json) };
+pub(crate) fn body_format(header: Option<&str>) -> Result<BodyFormat, Status> {
+    let Some(header) = header.filter(|h| !h.is_empty()) else { return Ok(BodyFormat::Json) };
     let media_type = header.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match media_type.as_str() {
-        JSON => Ok(Format::Json),
-        YAML => Ok(Format::Yaml),
-        PROTOBUF => Err(Status::unsupported_media_type(&SPOKEN)),
+        JSON => Ok(BodyFormat::Json),
+        YAML => Ok(BodyFormat::Yaml),
+        PROTOBUF => Ok(BodyFormat::Protobuf),
         _ => Err(Status::unsupported_media_type(&NAMED)),
     }
 }
@@ -191,8 +199,9 @@ mod tests {
 
     #[test]
     fn bodies() {
-        assert_eq!(body_format(Some("application/json; charset=utf-8")), Ok(Format::Json));
-        assert_eq!(body_format(Some("application/yaml")), Ok(Format::Yaml));
+        assert_eq!(body_format(Some("application/json; charset=utf-8")), Ok(BodyFormat::Json));
+        assert_eq!(body_format(Some("application/yaml")), Ok(BodyFormat::Yaml));
+        assert_eq!(body_format(Some("application/vnd.kubernetes.protobuf")), Ok(BodyFormat::Protobuf));
         assert_eq!(body_format(Some("text/plain")).unwrap_err().code, 415);
         assert_eq!(representable(Some("application/xml"), false).unwrap_err().code, 406);
     }

@@ -7,6 +7,7 @@ mod complete;
 mod decode;
 mod node;
 pub mod openapi;
+pub mod protobuf;
 mod shape;
 mod table;
 mod text;

@@ -1,6 +1,7 @@
 //! Generators of committed code. Each names its source, writes one file, and gives the same output for the same input.
 
 mod cri;
+mod protobuf;
 mod schema;
 
 use std::path::PathBuf;
@@ -16,6 +17,13 @@ pub(crate) enum Generator {
         #[arg(long, default_value = "crates/cri/src/v1.rs")]
         output: PathBuf,
     },
+    /// The field numbers of protobuf requests, from the folder `src/v1_35` of the crate k8s-rs-pb 0.5.
+    Protobuf {
+        #[arg(long)]
+        protos: PathBuf,
+        #[arg(long, default_value = "crates/schema/src/protobuf/v1_35.txt")]
+        output: PathBuf,
+    },
     /// The schema table, from `_definitions.json` of the Python package kubernetes-validate.
     Schema {
         #[arg(long)]
@@ -29,6 +37,7 @@ impl Generator {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Cri { proto, output } => cri::run(&proto, &output),
+            Self::Protobuf { protos, output } => protobuf::run(&protos, &output),
             Self::Schema { definitions, output } => schema::run(&definitions, &output),
         }
     }

@@ -12,7 +12,8 @@ use serde_json::Value;
 use super::Call;
 use crate::{
     body,
-    negotiation::{self, Format},
+    negotiation::{self, BodyFormat},
+    protobuf,
     query::{self, Query},
     respond::Body,
     server::ApiServer,
@@ -66,8 +67,11 @@ impl Call {
             from_query(&self.cx.query)?
         } else {
             let tree: Value = match negotiation::body_format(self.cx.header(header::CONTENT_TYPE))? {
-                Format::Json => serde_json::from_slice(&bytes).map_err(|e| Status::bad_request(e.to_string()))?,
-                Format::Yaml => yaml::read(&bytes)?.tree,
+                BodyFormat::Json => serde_json::from_slice(&bytes).map_err(|e| Status::bad_request(e.to_string()))?,
+                BodyFormat::Yaml => yaml::read(&bytes)?.tree,
+                BodyFormat::Protobuf => {
+                    serde_json::from_slice(&protobuf::to_json(&bytes)?).map_err(Status::internal)?
+                }
             };
             from_body(tree)?
         };

@@ -9,7 +9,8 @@ use registry::{Body as Sent, FieldValidation, Patch, RequestContext, Written};
 use super::Call;
 use crate::{
     body,
-    negotiation::{self, Format, View},
+    negotiation::{self, BodyFormat, View},
+    protobuf,
     query::WriteOptions,
     respond::{self, Body},
     server::ApiServer,
@@ -116,8 +117,10 @@ impl Call {
     pub(super) async fn sent(&mut self, context: &RequestContext) -> Result<Sent, Status> {
         let format = negotiation::body_format(self.cx.header(header::CONTENT_TYPE))?;
         let bytes = body::read(self.cx.request.body_mut()).await?;
-        if format == Format::Json {
-            return Ok(Sent::Json(bytes));
+        match format {
+            BodyFormat::Json => return Ok(Sent::Json(bytes)),
+            BodyFormat::Protobuf => return protobuf::to_json(&bytes).map(Sent::Json),
+            BodyFormat::Yaml => {}
         }
         let read = yaml::read(&bytes)?;
         if let (FieldValidation::Strict, [_, ..]) = (context.field_validation, read.duplicates.as_slice()) {
