@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use http::{HeaderValue, Response, StatusCode, header};
 use kinds::Subresource;
 use parking_lot::Mutex;
-use schema::openapi::{self, V2_PROTOBUF_MEDIA_TYPE};
+use schema::openapi::{self, V2_PROTOBUF_CONTENT_TYPE, V2_PROTOBUF_MEDIA_TYPE};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -18,8 +18,6 @@ use crate::{
     version::GIT_VERSION,
 };
 
-/// The newer spelling of the media type; the older has an `@`.
-const V2_PROTOBUF_NEW: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 /// Documents about paths that are no resources: the document's path, and the path it is about.
 const PLAIN: [(&str, &str); 5] = [
     (".well-known/openid-configuration", "/.well-known/openid-configuration/"),
@@ -157,17 +155,21 @@ impl Documents {
     /// `/openapi/v2`, as JSON or as the protobuf that kubectl prefers.
     pub(crate) fn v2(&self, catalog: &Arc<Catalog>, cx: &Cx) -> Response<Body> {
         let accept = cx.accept().unwrap_or_default();
-        let protobuf = [V2_PROTOBUF_MEDIA_TYPE, V2_PROTOBUF_NEW].into_iter().find(|media| accept.contains(media));
+        let protobuf = [V2_PROTOBUF_MEDIA_TYPE, V2_PROTOBUF_CONTENT_TYPE].iter().any(|media| accept.contains(media));
         let json = accept.is_empty() || ["application/json", "*/*", "application/*"].iter().any(|m| accept.contains(m));
-        if protobuf.is_none() && !json {
-            return respond::status(&apimachinery::Status::not_acceptable(&["application/json", V2_PROTOBUF_NEW]));
+        if !protobuf && !json {
+            return respond::status(&apimachinery::Status::not_acceptable(&[
+                "application/json",
+                V2_PROTOBUF_CONTENT_TYPE,
+            ]));
         }
         let parts = parts(catalog);
         let group_versions: Vec<openapi::GroupVersion<'_>> = parts.iter().map(Part::as_group_version).collect();
         let document = openapi::v2(&group_versions, server_version());
-        let (bytes, media) = match protobuf {
-            Some(media) => (openapi::v2_protobuf(&document), media),
-            None => (document.to_string().into_bytes(), "application/json"),
+        let (bytes, media) = if protobuf {
+            (openapi::v2_protobuf(&document), V2_PROTOBUF_CONTENT_TYPE)
+        } else {
+            (document.to_string().into_bytes(), "application/json")
         };
         answer(cx, bytes, media)
     }

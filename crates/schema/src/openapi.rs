@@ -20,6 +20,9 @@ pub use gnostic::encode as v2_protobuf;
 /// The media type under which kubectl asks for [`v2_protobuf`].
 pub const V2_PROTOBUF_MEDIA_TYPE: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
 
+/// The media type to answer it with, whichever was asked for: kubectl up to 1.27 cannot read its own with the `@`.
+pub const V2_PROTOBUF_CONTENT_TYPE: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+
 /// A resource or subresource that is served.
 #[derive(Clone, Copy, Debug)]
 pub struct Resource<'a> {
