@@ -10,7 +10,6 @@ pub(crate) struct Context {
     pub(crate) client: Client,
     pub(crate) informers: Informers,
     pub(crate) recorder: Recorder,
-    pub(crate) tasks: Tasks,
 }
 
 /// Makes a [`Context`] per controller.
@@ -26,6 +25,6 @@ impl Contexts<'_> {
         let client = (self.clients)(UserInfo::service_account("kube-system", account));
         let (recorder, task) = Recorder::new(client.clone(), account, None);
         self.tasks.spawn(&format!("events of {account}"), task.run());
-        Context { client, informers: self.informers.clone(), recorder, tasks: self.tasks.clone() }
+        Context { client, informers: self.informers.clone(), recorder }
     }
 }

@@ -6,8 +6,15 @@
 mod claim;
 mod context;
 mod deployment;
+mod discovery;
+mod endpoints;
+mod endpointslice;
+mod namespace;
 mod pod_control;
 mod replicaset;
+mod root_ca_publisher;
+mod serviceaccount;
+mod services;
 mod start;
 
 pub use start::{Config, start};

@@ -4,7 +4,11 @@ use apimachinery::UserInfo;
 use client::Client;
 use controller_runtime::{Informers, Tasks, run};
 
-use crate::{context::Contexts, deployment::DeploymentController, replicaset::ReplicaSetController};
+use crate::{
+    context::Contexts, deployment::DeploymentController, endpoints::EndpointsController,
+    endpointslice::EndpointSliceController, namespace::NamespaceController, replicaset::ReplicaSetController,
+    root_ca_publisher::RootCaPublisher, serviceaccount::ServiceAccountController,
+};
 
 /// What controllers cannot read from the API.
 #[derive(Clone, Debug)]
@@ -24,4 +28,10 @@ pub fn start(clients: impl Fn(UserInfo) -> Client, tasks: &Tasks, config: Config
 
     run(tasks, ReplicaSetController::new(contexts.of("replicaset-controller")), config.workers);
     run(tasks, DeploymentController::new(contexts.of("deployment-controller")), config.workers);
+    run(tasks, EndpointsController::new(contexts.of("endpoint-controller")), config.workers);
+    run(tasks, EndpointSliceController::new(contexts.of("endpointslice-controller")), config.workers);
+    run(tasks, NamespaceController::new(contexts.of("namespace-controller")), config.workers);
+    run(tasks, ServiceAccountController::new(contexts.of("service-account-controller")), config.workers);
+    let publisher = RootCaPublisher::new(contexts.of("root-ca-cert-publisher"), config.root_ca_pem);
+    run(tasks, publisher, config.workers);
 }
