@@ -201,7 +201,7 @@ fn validate_access_review(review: &Object, own: bool) -> Result<(), Status> {
         )),
         (false, false) => errors.push(Error::invalid(
             &spec.child("resourceAttributes"),
-            review.get(&["spec", "resourceAttributes"]).cloned().unwrap_or_default(),
+            "null",
             "exactly one of nonResourceAttributes or resourceAttributes must be specified",
         )),
         _ => {}
@@ -222,7 +222,7 @@ fn validate_access_review(review: &Object, own: bool) -> Result<(), Status> {
     if errors.is_empty() {
         return Ok(());
     }
-    Err(Status::invalid(&GroupKind::new("authorization.k8s.io", review.kind()), "", &errors))
+    Err(Status::invalid(&GroupKind::new("authorization.k8s.io", ""), "", &errors))
 }
 
 fn resource_rule(rule: &Rule) -> Value {

@@ -25,6 +25,10 @@ pub(crate) fn table(
         })
         .collect();
     let mut row = json!({"cells": resource.cells(object, now)});
+    let conditions = resource.row_conditions(object);
+    if !conditions.is_empty() {
+        row["conditions"] = conditions.into();
+    }
     match include {
         registry::IncludeObject::None => row["object"] = Value::Null,
         registry::IncludeObject::Metadata => row["object"] = metadata(object, version),

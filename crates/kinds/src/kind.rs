@@ -207,6 +207,9 @@ pub trait Kind: Send + Sync + 'static {
     /// A deletion answers with the object that was deleted instead of a `Status`.
     const RETURNS_DELETED: bool = false;
 
+    /// A creator may choose the status too, although it has a subresource of its own: nodes register with theirs.
+    const KEEPS_STATUS_ON_CREATE: bool = false;
+
     /// Fills in what the user left out. Idempotent; runs on every object that comes in.
     fn default(_object: &mut Self::Object) {}
 
@@ -256,6 +259,11 @@ pub trait Kind: Send + Sync + 'static {
     /// The value of a field listed in `FACTS.selectable`. On the tree, since it runs for every event of a watch.
     fn field(_object: &Object, _field: &str) -> Option<String> {
         None
+    }
+
+    /// Conditions of the table row, which tell clients that a row is of little interest.
+    fn row_conditions(_object: &Object) -> Vec<Value> {
+        Vec::new()
     }
 
     /// The cells of the table row, as many as columns.

@@ -54,6 +54,7 @@ fn facts<K: Kind>() -> Facts {
         create_on_update: of.update.create_on_update,
         unconditional_update: of.update.unconditional,
         returns_deleted: K::RETURNS_DELETED,
+        keeps_status_on_create: K::KEEPS_STATUS_ON_CREATE,
         bare_list_items: true,
         selectable: owned(of.selectable),
         columns: of.columns.iter().map(column).collect(),
@@ -147,6 +148,10 @@ impl<K: Kind> Resource for BuiltIn<K> {
 
     fn field(&self, object: &Object, field: &str) -> Option<String> {
         K::field(object, field)
+    }
+
+    fn row_conditions(&self, object: &Object) -> Vec<Value> {
+        K::row_conditions(object)
     }
 
     fn cells(&self, object: &Object, now: Now) -> Vec<Value> {

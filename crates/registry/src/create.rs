@@ -124,7 +124,8 @@ impl Registry {
 
 /// A creator does not choose the status of what has a status of its own.
 pub(crate) fn reset_status(resource: &dyn Resource, object: &mut Object) {
-    if resource.facts().has(kinds::Subresource::Status) {
+    let facts = resource.facts();
+    if facts.has(kinds::Subresource::Status) && !facts.keeps_status_on_create {
         object.remove(&["status"]);
     }
 }

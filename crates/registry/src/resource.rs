@@ -41,6 +41,8 @@ pub struct Facts {
     pub unconditional_update: bool,
     /// A deletion answers with the deleted object instead of a `Status`.
     pub returns_deleted: bool,
+    /// A creator may choose the status too.
+    pub keeps_status_on_create: bool,
     /// Items of lists carry no `kind` and `apiVersion`, as upstream's built-in kinds.
     pub bare_list_items: bool,
     /// Fields that field selectors may name besides `metadata.name` and `metadata.namespace`.
@@ -112,6 +114,11 @@ pub trait Resource: Send + Sync + 'static {
 
     /// The value of a selectable field; `None` for a field that is not selectable.
     fn field(&self, object: &Object, field: &str) -> Option<String>;
+
+    /// Conditions of the table row.
+    fn row_conditions(&self, _object: &Object) -> Vec<Value> {
+        Vec::new()
+    }
 
     /// The cells of the table row, as many as columns.
     fn cells(&self, object: &Object, now: Now) -> Vec<Value>;

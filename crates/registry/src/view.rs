@@ -51,12 +51,17 @@ fn definition(column: &crate::Column) -> Value {
 
 pub(crate) fn row(resource: &dyn Resource, tree: Object, include: IncludeObject, now: i64) -> Value {
     let cells = resource.cells(&tree, now);
+    let conditions = resource.row_conditions(&tree);
     let object = match include {
         IncludeObject::None => Value::Null,
         IncludeObject::Metadata => partial(&tree).into_value(),
         IncludeObject::Object => tree.into_value(),
     };
-    json!({ "cells": cells, "object": object })
+    let mut row = json!({ "cells": cells, "object": object });
+    if !conditions.is_empty() {
+        row["conditions"] = conditions.into();
+    }
+    row
 }
 
 /// The object's metadata alone.

@@ -17,6 +17,8 @@ pub struct Node;
 impl Kind for Node {
     type Object = v1::Node;
 
+    const KEEPS_STATUS_ON_CREATE: bool = true;
+
     const FACTS: Facts = Facts {
         kind: "Node",
         plural: "nodes",

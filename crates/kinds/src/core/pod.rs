@@ -20,6 +20,8 @@ pub struct Pod;
 impl Kind for Pod {
     type Object = v1::Pod;
 
+    const RETURNS_DELETED: bool = true;
+
     const FACTS: Facts = Facts {
         kind: "Pod",
         plural: "pods",
@@ -110,6 +112,10 @@ impl Kind for Pod {
             }
             _ => return None,
         })
+    }
+
+    fn row_conditions(object: &Object) -> Vec<Value> {
+        row::conditions_of_row(object)
     }
 
     fn cells(object: &Object, now: Now) -> Vec<Value> {

@@ -14,6 +14,8 @@ pub struct PodTemplate;
 impl Kind for PodTemplate {
     type Object = v1::PodTemplate;
 
+    const RETURNS_DELETED: bool = true;
+
     const FACTS: Facts = Facts {
         kind: "PodTemplate",
         plural: "podtemplates",

@@ -20,6 +20,8 @@ pub struct Service;
 impl Kind for Service {
     type Object = v1::Service;
 
+    const RETURNS_DELETED: bool = true;
+
     const FACTS: Facts = Facts {
         kind: "Service",
         plural: "services",

@@ -12,6 +12,8 @@ pub struct ServiceAccount;
 impl Kind for ServiceAccount {
     type Object = v1::ServiceAccount;
 
+    const RETURNS_DELETED: bool = true;
+
     const FACTS: Facts = Facts {
         kind: "ServiceAccount",
         plural: "serviceaccounts",

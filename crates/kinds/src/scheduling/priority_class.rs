@@ -22,7 +22,6 @@ impl Kind for PriorityClass {
         short_names: &["pc"],
         definition: "io.k8s.api.scheduling.v1.PriorityClass",
         storage: "priorityclasses",
-        generation: true,
         columns: &[
             Column::name(),
             Column::new("Value", "integer", "The priority pods of this class get; larger is more important."),
@@ -66,6 +65,10 @@ impl Kind for PriorityClass {
         let path = Path::new("preemptionPolicy");
         rules::immutable(&new.preemption_policy, &old.preemption_policy, &path, &mut errors);
         errors
+    }
+
+    fn prepare_for_create(class: &mut v1::PriorityClass) {
+        class.metadata.generation = Some(1);
     }
 
     fn cells(object: &Object, now: Now) -> Vec<Value> {

@@ -1,7 +1,7 @@
 //! The table row of a pod: above all, one word for what its containers are doing.
 
 use apimachinery::Object;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{Now, print};
 
@@ -19,6 +19,18 @@ pub(super) fn cells(object: &Object, now: Now) -> Vec<Value> {
         print::text_or(object, &["status", "nominatedNodeName"], print::NONE),
         readiness_gates(object),
     ]
+}
+
+/// Pods that have ended.
+pub(super) fn conditions_of_row(object: &Object) -> Vec<Value> {
+    let completed = |reason: &str, message: &str| {
+        vec![json!({"type": "Completed", "status": "True", "reason": reason, "message": message})]
+    };
+    match print::text(object, &["status", "phase"]) {
+        "Succeeded" => completed("Succeeded", "The pod has completed successfully."),
+        "Failed" => completed("Failed", "The pod failed."),
+        _ => Vec::new(),
+    }
 }
 
 fn conditions(object: &Object) -> &[Value] {
