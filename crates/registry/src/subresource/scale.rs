@@ -43,7 +43,7 @@ impl Registry {
             Status::not_found(&name, &cx.name)
         })?;
         let parent = decode::stored(resource.as_ref(), &stored.value)?;
-        Ok(encode(&shown(resource.as_ref(), &parent)?))
+        Ok(encode(&scale_of(resource.as_ref(), &parent)?))
     }
 
     pub(super) async fn put_scale(
@@ -90,7 +90,7 @@ impl Registry {
         };
         let written = self.change(&Update { resource, cx, subresource: "scale", source: Source::Edit(&edit) }).await?;
         let parent = Object::from_slice(&written.bytes).map_err(Status::internal)?;
-        Ok(Written { bytes: encode(&shown(resource.as_ref(), &parent)?), created: false })
+        Ok(Written { bytes: encode(&scale_of(resource.as_ref(), &parent)?), created: false })
     }
 }
 
@@ -102,14 +102,7 @@ fn entries(object: &Object) -> Vec<Value> {
     object.get(&["metadata", "managedFields"]).and_then(Value::as_array).cloned().unwrap_or_default()
 }
 
-/// The scale as it is answered: without the owners that a change of it is judged by, as upstream's.
-fn shown(resource: &dyn Resource, parent: &Object) -> Result<Object, Status> {
-    let mut scale = scale_of(resource, parent)?;
-    scale.remove(&["metadata", "managedFields"]);
-    Ok(scale)
-}
-
-/// The scale of a parent.
+/// The scale that shows a parent.
 fn scale_of(resource: &dyn Resource, parent: &Object) -> Result<Object, Status> {
     let mut scale = Object::default();
     scale.set_gvk(&gvk());
