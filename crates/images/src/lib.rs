@@ -20,4 +20,5 @@ pub use error::{Error, Result};
 pub use index::Image;
 pub use pull::{Credentials, Registries};
 pub use reference::normalize;
+pub use root::read_inside;
 pub use store::{Images, Usage};

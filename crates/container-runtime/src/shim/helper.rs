@@ -1,0 +1,146 @@
+//! Runs libcontainer in a short-lived child, so that what it allocates goes with the child. What it starts becomes the
+//! shim's own child, since the shim is a subreaper.
+
+use std::{
+    fs::{self, File},
+    io::{Read as _, Write as _},
+    os::fd::{AsFd as _, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+use libcontainer::{
+    container::{Container, ContainerStatus, builder::ContainerBuilder},
+    syscall::syscall::SyscallType,
+};
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::{
+        signal::{Signal, kill},
+        wait::waitpid,
+    },
+    unistd::{ForkResult, fork},
+};
+
+use crate::shim::signals;
+
+/// A start takes milliseconds; a machine under heavy load, seconds.
+const TIMEOUT_MILLISECONDS: u16 = 60_000;
+const ANSWER_BYTES: u64 = 16 * 1024;
+
+/// What a process gets as its standard streams.
+pub(super) enum Stdio {
+    Descriptors([OwnedFd; 3]),
+    /// A socket over which the master of a new terminal comes.
+    Terminal(PathBuf),
+}
+
+/// Runs `work` in a child and waits for what it answers: the id of the process it started.
+fn in_child(work: impl FnOnce() -> Result<i32, String>) -> Result<i32, String> {
+    let (read, write) = signals::pipe().map_err(|e| format!("pipe: {e}"))?;
+    // SAFETY: this process has one thread.
+    let child = match unsafe { fork() }.map_err(|e| format!("fork: {e}"))? {
+        ForkResult::Parent { child } => child,
+        ForkResult::Child => {
+            signals::unblock();
+            drop(read);
+            let work = std::panic::AssertUnwindSafe(work);
+            let result = std::panic::catch_unwind(work).unwrap_or_else(|_| Err("libcontainer panicked".into()));
+            let bytes = serde_json::to_vec(&result).unwrap_or_default();
+            // If the shim is gone nobody reads.
+            File::from(write).write_all(&bytes).unwrap_or_default();
+            // SAFETY: ends at once, without running the destructors of a forked copy.
+            unsafe { libc::_exit(0) }
+        }
+    };
+    drop(write);
+    let mut wait = [PollFd::new(read.as_fd(), PollFlags::POLLIN)];
+    let answered = loop {
+        match poll(&mut wait, PollTimeout::from(TIMEOUT_MILLISECONDS)) {
+            Err(nix::errno::Errno::EINTR) => {}
+            other => break other,
+        }
+    };
+    let mut bytes = Vec::new();
+    if matches!(answered, Ok(1..)) {
+        File::from(read).take(ANSWER_BYTES).read_to_end(&mut bytes).map_err(|e| format!("read: {e}"))?;
+    } else {
+        // It may have ended by itself; then there is nobody to kill.
+        kill(child, Signal::SIGKILL).unwrap_or_default();
+    }
+    waitpid(child, None).map_err(|e| format!("wait: {e}"))?;
+    if bytes.is_empty() {
+        return Err("starting a process did not finish in time".into());
+    }
+    serde_json::from_slice(&bytes).map_err(|_| "starting a process ended early".to_owned())?
+}
+
+/// An error with its causes, each once.
+fn explain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let more = inner.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+fn with_stdio(builder: ContainerBuilder, stdio: Stdio) -> ContainerBuilder {
+    match stdio {
+        Stdio::Descriptors([stdin, stdout, stderr]) => {
+            builder.with_stdin(stdin).with_stdout(stdout).with_stderr(stderr)
+        }
+        Stdio::Terminal(socket) => builder.with_console_socket(Some(socket)),
+    }
+}
+
+/// Makes the container; its first process waits for [`release`]. Answers that process.
+pub(super) fn create(id: &str, bundle: &Path, state: &Path, stdio: Stdio) -> Result<i32, String> {
+    in_child(|| {
+        fs::create_dir_all(state).map_err(|e| format!("cannot create {}: {e}", state.display()))?;
+        let builder = with_stdio(ContainerBuilder::new(id.to_owned(), SyscallType::default()), stdio)
+            .with_root_path(state)
+            .map_err(|e| explain(&e))?;
+        let container = builder
+            .as_init(bundle)
+            .with_systemd(false)
+            .with_detach(true)
+            .build()
+            .map_err(|e| explain(&e))?;
+        container.pid().map(nix::unistd::Pid::as_raw).ok_or_else(|| "the container has no process".into())
+    })
+}
+
+/// Lets the first process of a container go on to the image's program.
+pub(super) fn release(id: &str, state: &Path) -> Result<(), String> {
+    use std::os::{fd::AsRawFd as _, unix::net::UnixStream};
+    let folder = File::open(state.join(id)).map_err(|e| format!("cannot open the container's folder: {e}"))?;
+    // The path of the socket may be longer than an address can hold; this one never is.
+    let path = format!("/proc/self/fd/{}/notify.sock", folder.as_raw_fd());
+    let mut stream = UnixStream::connect(path).map_err(|e| format!("cannot reach the container: {e}"))?;
+    stream.write_all(b"start container").map_err(|e| format!("cannot release the container: {e}"))
+}
+
+/// Runs one more process in a container. Answers it.
+pub(super) fn exec(id: &str, state: &Path, process: &Path, stdio: Stdio) -> Result<i32, String> {
+    in_child(|| {
+        let root = state.join(id);
+        let mut container = Container::load(root).map_err(|e| explain(&e))?;
+        if container.status() != ContainerStatus::Running {
+            container.set_status(ContainerStatus::Running).save().map_err(|e| explain(&e))?;
+        }
+        let builder = with_stdio(ContainerBuilder::new(id.to_owned(), SyscallType::default()), stdio)
+            .with_root_path(state)
+            .map_err(|e| explain(&e))?;
+        let pid = builder
+            .as_tenant()
+            .with_detach(true)
+            .with_process(Some(process))
+            .build()
+            .map_err(|e| explain(&e))?;
+        Ok(pid.as_raw())
+    })
+}

@@ -1,0 +1,404 @@
+//! The OCI runtime specification of a container, made from what the CRI says and what the image says.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use cri::{CriError, v1};
+use images::ImageConfig;
+use serde_json::{Map, Value, json};
+
+use crate::{capabilities, seccomp, user};
+
+const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Everything a container's specification is made of.
+pub(crate) struct Parts<'a> {
+    pub(crate) config: &'a v1::ContainerConfig,
+    pub(crate) sandbox: &'a v1::PodSandboxConfig,
+    pub(crate) image: &'a ImageConfig,
+    pub(crate) rootfs: &'a Path,
+    pub(crate) sandbox_folder: &'a Path,
+    pub(crate) cgroup: &'a Path,
+    /// The process that holds the pod's namespaces, and the first process of a shared one.
+    pub(crate) shim: i32,
+    pub(crate) init: Option<i32>,
+    /// The process whose process namespace is to be joined.
+    pub(crate) target: Option<i32>,
+}
+
+type Result<T> = std::result::Result<T, CriError>;
+
+fn invalid(message: impl Into<String>) -> CriError {
+    CriError::invalid_argument(message)
+}
+
+impl Parts<'_> {
+    fn linux(&self) -> v1::LinuxContainerConfig {
+        self.config.linux.clone().unwrap_or_default()
+    }
+
+    fn security(&self) -> v1::LinuxContainerSecurityContext {
+        self.linux().security_context.unwrap_or_default()
+    }
+
+    fn namespaces(&self) -> v1::NamespaceOption {
+        self.security().namespace_options.unwrap_or_default()
+    }
+
+    pub(crate) fn build(&self) -> Result<Value> {
+        let security = self.security();
+        let process = self.process(None)?;
+        let mut linux = Map::new();
+        linux.insert("cgroupsPath".into(), json!(self.cgroup));
+        linux.insert("namespaces".into(), self.namespace_list());
+        linux.insert("resources".into(), self.resources());
+        linux.insert("devices".into(), self.devices()?);
+        if !security.privileged {
+            linux.insert("maskedPaths".into(), json!(security.masked_paths));
+            linux.insert("readonlyPaths".into(), json!(security.readonly_paths));
+        }
+        if let Some(profile) = self.seccomp(&process)? {
+            linux.insert("seccomp".into(), profile);
+        }
+        let (mounts, propagation) = self.mounts()?;
+        if let Some(propagation) = propagation {
+            linux.insert("rootfsPropagation".into(), json!(propagation));
+        }
+        // No host name: the shim has set it in the namespace that is joined.
+        let spec = json!({
+            "ociVersion": "1.0.2",
+            "process": process,
+            "root": {"path": self.rootfs, "readonly": security.readonly_rootfs},
+            "mounts": mounts,
+            "linux": linux,
+            "annotations": self.config.annotations,
+        });
+        Ok(spec)
+    }
+
+    pub(crate) fn user(&self) -> Result<user::User> {
+        let security = self.security();
+        let named = match (&security.run_as_user, security.run_as_username.as_str()) {
+            (Some(uid), _) => uid.value.to_string(),
+            (None, "") => self.image.user.clone(),
+            (None, name) => name.to_owned(),
+        };
+        // A user given by the pod leaves the image's group behind.
+        let group = match &security.run_as_group {
+            Some(gid) => Some(id(gid.value)?),
+            None => None,
+        };
+        let supplemental = security.supplemental_groups.iter().map(|g| id(*g)).collect::<Result<Vec<u32>>>()?;
+        let merge = security.supplemental_groups_policy != v1::SupplementalGroupsPolicy::Strict as i32;
+        let wanted = user::Wanted { user: &named, group, supplemental: &supplemental, merge };
+        user::resolve(&wanted, self.rootfs).map_err(CriError::unknown)
+    }
+
+    /// The container's process, or one more with another command.
+    pub(crate) fn process(&self, exec: Option<(&[String], bool)>) -> Result<Value> {
+        let security = self.security();
+        let config = self.config;
+        let user = self.user()?;
+        let tty = exec.map_or(config.tty, |(_, tty)| tty);
+        let arguments = match exec {
+            Some((command, _)) => command.to_vec(),
+            None => self.arguments()?,
+        };
+        let wanted = security.capabilities.clone().unwrap_or_default();
+        let set = capabilities::for_container(
+            security.privileged,
+            &wanted.add_capabilities,
+            &wanted.drop_capabilities,
+            capabilities::bounding(),
+        )
+        .map_err(invalid)?;
+        // Only root starts with them; others may get them from files.
+        let active = if user.uid == 0 { set.clone() } else { Vec::new() };
+        let mut process = json!({
+            "terminal": tty,
+            "user": {"uid": user.uid, "gid": user.gid, "additionalGids": user.additional},
+            "args": arguments,
+            "env": self.environment(&user, tty),
+            "cwd": self.working_directory(),
+            "capabilities": {"bounding": set, "effective": active, "permitted": active},
+            "noNewPrivileges": security.no_new_privs,
+        });
+        if let Some(adjust) = self.linux().resources.map(|r| r.oom_score_adj) {
+            process["oomScoreAdj"] = json!(adjust.max(own_oom_score()));
+        }
+        Ok(process)
+    }
+
+    fn arguments(&self) -> Result<Vec<String>> {
+        let config = self.config;
+        let mut arguments = if config.command.is_empty() { self.image.entrypoint.clone() } else { config.command.clone() };
+        if !config.args.is_empty() {
+            arguments.extend(config.args.iter().cloned());
+        } else if config.command.is_empty() {
+            arguments.extend(self.image.cmd.iter().cloned());
+        }
+        if arguments.is_empty() { Err(invalid("no command specified")) } else { Ok(arguments) }
+    }
+
+    fn working_directory(&self) -> String {
+        let given = [&self.config.working_dir, &self.image.working_dir];
+        given.into_iter().find(|dir| !dir.is_empty()).map_or_else(|| "/".to_owned(), Clone::clone)
+    }
+
+    fn environment(&self, user: &user::User, tty: bool) -> Vec<String> {
+        let mut values: BTreeMap<String, String> = BTreeMap::new();
+        let mut order = Vec::new();
+        let mut set = |key: &str, value: &str, replace: bool| {
+            if !values.contains_key(key) {
+                order.push(key.to_owned());
+            } else if !replace {
+                return;
+            }
+            values.insert(key.to_owned(), value.to_owned());
+        };
+        for pair in &self.image.env {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            set(key, value, true);
+        }
+        for pair in &self.config.envs {
+            set(&pair.key, &pair.value, true);
+        }
+        let (path, search) = DEFAULT_PATH.split_once('=').unwrap_or_default();
+        set(path, search, false);
+        set("HOSTNAME", &sandbox_hostname(self.sandbox), false);
+        set("HOME", user.home.as_deref().unwrap_or("/"), false);
+        if tty {
+            set("TERM", "xterm", false);
+        }
+        order.into_iter().map(|key| format!("{key}={}", values.get(&key).map_or("", String::as_str))).collect()
+    }
+
+    fn namespace_list(&self) -> Value {
+        let options = self.namespaces();
+        let shim = |kind: &str| format!("/proc/{}/ns/{kind}", self.shim);
+        let mut list = vec![
+            json!({"type": "mount"}),
+            // For a pod in the host's namespaces these are the host's, since the shim never left them.
+            json!({"type": "network", "path": shim("net")}),
+            json!({"type": "ipc", "path": shim("ipc")}),
+            json!({"type": "uts", "path": shim("uts")}),
+        ];
+        match v1::NamespaceMode::try_from(options.pid) {
+            Ok(v1::NamespaceMode::Node) => {}
+            Ok(v1::NamespaceMode::Pod) if self.init.is_some() => {
+                list.push(json!({"type": "pid", "path": format!("/proc/{}/ns/pid", self.init.unwrap_or(0))}));
+            }
+            Ok(v1::NamespaceMode::Target) if self.target.is_some() => {
+                list.push(json!({"type": "pid", "path": format!("/proc/{}/ns/pid", self.target.unwrap_or(0))}));
+            }
+            _ => list.push(json!({"type": "pid"})),
+        }
+        Value::Array(list)
+    }
+
+    fn resources(&self) -> Value {
+        let mut all = resources(&self.linux().resources.unwrap_or_default());
+        let everything = self.security().privileged;
+        let mut devices = vec![json!({"allow": everything, "access": "rwm"})];
+        for device in &self.config.devices {
+            if let Ok((kind, major, minor)) = device_numbers(&device.host_path) {
+                let access = if device.permissions.is_empty() { "rwm" } else { &device.permissions };
+                devices.push(json!({"allow": true, "type": kind, "major": major, "minor": minor, "access": access}));
+            }
+        }
+        all["devices"] = json!(devices);
+        all
+    }
+
+    fn devices(&self) -> Result<Value> {
+        let mut list = Vec::new();
+        let mut add = |host: &str, inside: &str| -> Result<()> {
+            let (kind, major, minor) =
+                device_numbers(host).map_err(|e| invalid(format!("cannot use device {host:?}: {e}")))?;
+            list.push(json!({
+                "path": inside, "type": kind, "major": major, "minor": minor,
+                "fileMode": 0o660, "uid": 0, "gid": 0
+            }));
+            Ok(())
+        };
+        for device in &self.config.devices {
+            add(&device.host_path, &device.container_path)?;
+        }
+        if self.security().privileged {
+            for path in host_devices() {
+                add(&path, &path)?;
+            }
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn seccomp(&self, process: &Value) -> Result<Option<Value>> {
+        let security = self.security();
+        if security.privileged {
+            return Ok(None);
+        }
+        let set: Vec<String> = process["capabilities"]["bounding"]
+            .as_array()
+            .map(|names| names.iter().filter_map(|n| n.as_str().map(str::to_owned)).collect())
+            .unwrap_or_default();
+        let profile = security.seccomp.unwrap_or_default();
+        match v1::security_profile::ProfileType::try_from(profile.profile_type) {
+            // The zero value, so also what an absent profile reads as: on by default.
+            Ok(v1::security_profile::ProfileType::RuntimeDefault) => Ok(Some(seccomp::default_profile(&set))),
+            Ok(v1::security_profile::ProfileType::Unconfined) => Ok(None),
+            Ok(v1::security_profile::ProfileType::Localhost) => {
+                seccomp::local_profile(&profile.localhost_ref).map(Some).map_err(invalid)
+            }
+            Err(_) => Err(invalid(format!("unknown seccomp profile type {}", profile.profile_type))),
+        }
+    }
+
+    fn mounts(&self) -> Result<(Vec<Value>, Option<&'static str>)> {
+        let security = self.security();
+        let sysfs = if security.privileged { "rw" } else { "ro" };
+        let mut mounts = vec![
+            json!({"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"]}),
+            json!({"destination": "/dev", "type": "tmpfs", "source": "tmpfs",
+                   "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]}),
+            json!({"destination": "/dev/pts", "type": "devpts", "source": "devpts",
+                   "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]}),
+            json!({"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue",
+                   "options": ["nosuid", "noexec", "nodev"]}),
+            json!({"destination": "/sys", "type": "sysfs", "source": "sysfs",
+                   "options": ["nosuid", "noexec", "nodev", sysfs]}),
+            json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
+                   "options": ["nosuid", "noexec", "nodev", "relatime", sysfs]}),
+        ];
+        let given: Vec<&str> = self.config.mounts.iter().map(|m| m.container_path.as_str()).collect();
+        let host_ipc = self.namespaces().ipc == v1::NamespaceMode::Node as i32;
+        let shm = if host_ipc { PathBuf::from("/dev/shm") } else { self.sandbox_folder.join("shm") };
+        let files = [
+            ("/dev/shm", shm, true),
+            ("/etc/resolv.conf", self.sandbox_folder.join("resolv.conf"), false),
+            ("/etc/hostname", self.sandbox_folder.join("hostname"), false),
+            ("/etc/hosts", self.sandbox_folder.join("hosts"), false),
+        ];
+        for (inside, from, shared) in files {
+            if !given.contains(&inside) {
+                let access = if security.readonly_rootfs && !shared { "ro" } else { "rw" };
+                mounts.push(json!({
+                    "destination": inside, "type": "bind", "source": from, "options": ["rbind", "rprivate", access]
+                }));
+            }
+        }
+        // Outer mounts before what is mounted inside them.
+        let mut own: Vec<&v1::Mount> = self.config.mounts.iter().collect();
+        own.sort_by_key(|mount| mount.container_path.matches('/').count());
+        let mut root_propagation = None;
+        for mount in own {
+            let (value, propagation) = one_mount(mount)?;
+            mounts.push(value);
+            root_propagation = root_propagation.max(propagation);
+        }
+        let root_propagation = root_propagation.map(|p| if p == 2 { "rshared" } else { "rslave" });
+        Ok((mounts, root_propagation))
+    }
+}
+
+/// The mount, and how much of propagation it needs from the root: 1 to receive, 2 to send.
+fn one_mount(mount: &v1::Mount) -> Result<(Value, Option<u8>)> {
+    if mount.image.as_ref().is_some_and(|image| !image.image.is_empty()) {
+        return Err(CriError::unimplemented("image volumes are not supported"));
+    }
+    if !mount.uid_mappings.is_empty() {
+        return Err(CriError::unimplemented("idmapped mounts are not supported"));
+    }
+    let source = Path::new(&mount.host_path);
+    if !source.exists() {
+        // As Docker did and the kubelet relies on for plain host paths.
+        std::fs::create_dir_all(source)
+            .map_err(|e| CriError::unknown(format!("failed to mkdir {:?}: {e}", mount.host_path)))?;
+    }
+    let (option, need) = match v1::MountPropagation::try_from(mount.propagation) {
+        Ok(v1::MountPropagation::PropagationHostToContainer) => ("rslave", Some(1)),
+        Ok(v1::MountPropagation::PropagationBidirectional) => ("rshared", Some(2)),
+        _ => ("rprivate", None),
+    };
+    let access = if mount.readonly { "ro" } else { "rw" };
+    let mut options = vec!["rbind", option, access];
+    if mount.recursive_read_only {
+        options.push("rro");
+    }
+    let value = json!({
+        "destination": mount.container_path, "type": "bind", "source": mount.host_path, "options": options
+    });
+    Ok((value, need))
+}
+
+/// Limits as OCI has them. Zero means "not given" in the CRI.
+pub(crate) fn resources(from: &v1::LinuxContainerResources) -> Value {
+    let mut cpu = Map::new();
+    for (key, value) in [("quota", from.cpu_quota), ("period", from.cpu_period), ("shares", from.cpu_shares)] {
+        if value != 0 {
+            cpu.insert(key.into(), json!(value));
+        }
+    }
+    for (key, value) in [("cpus", &from.cpuset_cpus), ("mems", &from.cpuset_mems)] {
+        if !value.is_empty() {
+            cpu.insert(key.into(), json!(value));
+        }
+    }
+    let mut resources = json!({"cpu": cpu});
+    if from.memory_limit_in_bytes > 0 {
+        let limit = from.memory_limit_in_bytes;
+        let swap = if from.memory_swap_limit_in_bytes > 0 { from.memory_swap_limit_in_bytes } else { limit };
+        resources["memory"] = json!({"limit": limit, "swap": swap});
+    }
+    if let Some(pids) = from.unified.get("pids.max").and_then(|max| max.parse::<i64>().ok()) {
+        resources["pids"] = json!({"limit": pids});
+    }
+    resources
+}
+
+fn id(value: i64) -> Result<u32> {
+    u32::try_from(value).map_err(|_| invalid(format!("{value} is not a user or group id")))
+}
+
+/// The score no process of ours may go below without a capability this machine may lack.
+fn own_oom_score() -> i64 {
+    let lacks = !capabilities::bounding().contains("SYS_RESOURCE");
+    if !lacks {
+        return -1000;
+    }
+    std::fs::read_to_string("/proc/self/oom_score_adj").ok().and_then(|t| t.trim().parse().ok()).unwrap_or(0)
+}
+
+fn device_numbers(path: &str) -> std::io::Result<(&'static str, u64, u64)> {
+    use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+    let stat = std::fs::metadata(path)?;
+    let kind = if stat.file_type().is_block_device() {
+        "b"
+    } else if stat.file_type().is_char_device() {
+        "c"
+    } else {
+        return Err(std::io::Error::other("not a device node"));
+    };
+    Ok((kind, u64::from(libc::major(stat.rdev())), u64::from(libc::minor(stat.rdev()))))
+}
+
+/// What a privileged container sees: the host's device nodes, but not its terminals.
+fn host_devices() -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir("/dev") else { return Vec::new() };
+    let standard = ["null", "zero", "full", "random", "urandom", "tty", "console", "ptmx"];
+    entries
+        .flatten()
+        .filter(|entry| !standard.contains(&entry.file_name().to_string_lossy().as_ref()))
+        .map(|entry| entry.path().display().to_string())
+        .filter(|path| std::fs::symlink_metadata(path).is_ok_and(|m| !m.is_symlink()) && device_numbers(path).is_ok())
+        .collect()
+}
+
+/// The host name pods see: their own, or the machine's for pods of the host's network.
+pub(crate) fn sandbox_hostname(config: &v1::PodSandboxConfig) -> String {
+    if !config.hostname.is_empty() {
+        return config.hostname.clone();
+    }
+    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default()
+}
