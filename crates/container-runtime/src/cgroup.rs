@@ -26,7 +26,17 @@ pub(crate) struct Hierarchies {
 }
 
 const CONTROLLERS: [&str; 12] = [
-    "cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "hugetlb", "net_cls", "net_prio",
+    "cpu",
+    "cpuacct",
+    "cpuset",
+    "memory",
+    "devices",
+    "freezer",
+    "blkio",
+    "pids",
+    "hugetlb",
+    "net_cls",
+    "net_prio",
     "perf_event",
 ];
 

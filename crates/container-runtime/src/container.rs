@@ -106,29 +106,23 @@ impl Container {
     async fn wait(&self) {
         let mut changes = self.state.subscribe();
         // The sender lives as long as we do.
-        changes.wait_for(|state| state.status.finished_at != 0).await.map_or((), |_| ());
+        drop(changes.wait_for(|state| state.status.finished_at != 0).await);
     }
 }
 
-fn stop_signal(config: &v1::ContainerConfig, image: &ImageConfig) -> Result<i32> {
-    let parse = |name: &str| {
-        let upper = name.to_uppercase();
-        let full = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
-        name.parse::<i32>().ok().or_else(|| full.parse::<Signal>().ok().map(|s| s as i32))
-    };
-    // The enumeration of the CRI carries the names of signals.
-    let given = v1::Signal::try_from(config.stop_signal).unwrap_or_default();
-    if given != v1::Signal::RuntimeDefault {
-        return parse(given.as_str_name()).ok_or_else(|| CriError::invalid_argument(format!("unknown stop signal {}", given.as_str_name())));
-    }
-    Ok(parse(&image.stop_signal).unwrap_or(Signal::SIGTERM as i32))
+/// The image's signal, by name or number; SIGTERM if it names none we know.
+fn stop_signal(image: &ImageConfig) -> i32 {
+    let name = image.stop_signal.to_uppercase();
+    let full = if name.starts_with("SIG") { name.clone() } else { format!("SIG{name}") };
+    let found = name.parse::<i32>().ok().or_else(|| full.parse::<Signal>().ok().map(|signal| signal as i32));
+    found.unwrap_or(Signal::SIGTERM as i32)
 }
 
 impl Runtime {
     pub(crate) async fn create_container(&self, request: v1::CreateContainerRequest) -> Result<String> {
-        let sandbox = self
-            .find_sandbox(&request.pod_sandbox_id)
-            .ok_or_else(|| CriError::not_found(format!("failed to find sandbox id \"{}\": not found", request.pod_sandbox_id)))?;
+        let sandbox = self.find_sandbox(&request.pod_sandbox_id).ok_or_else(|| {
+            CriError::not_found(format!("failed to find sandbox id \"{}\": not found", request.pod_sandbox_id))
+        })?;
         let config = request.config.ok_or_else(|| CriError::invalid_argument("container config is missing"))?;
         if config.metadata.is_none() {
             return Err(CriError::invalid_argument("container config must include metadata"));
@@ -139,7 +133,8 @@ impl Runtime {
         if !config.cdi_devices.is_empty() {
             return Err(CriError::unimplemented("CDI devices are not supported by this runtime"));
         }
-        let taken = self.containers_of(&sandbox.record.id).into_iter().find(|c| c.record.config.metadata == config.metadata);
+        let taken =
+            self.containers_of(&sandbox.record.id).into_iter().find(|c| c.record.config.metadata == config.metadata);
         if let Some(other) = taken {
             return Err(CriError::already_exists(format!(
                 "failed to reserve container name: it is reserved for \"{}\"",
@@ -153,7 +148,8 @@ impl Runtime {
         let made = self.blocking(move || runtime.make_container(new, &of, config)).await?;
         if made.is_err() {
             let (folder, rootfs) = (self.inner.layout.container(&id), self.inner.layout.rootfs(&id));
-            let cleaned = self.blocking(move || mounts::unmount(&rootfs).and_then(|()| disk::remove_tree(&folder))).await?;
+            let cleaned =
+                self.blocking(move || mounts::unmount(&rootfs).and_then(|()| disk::remove_tree(&folder))).await?;
             if let Err(error) = cleaned {
                 tracing::warn!(container = id, %error, "cannot clean up a container that could not be made");
             }
@@ -185,12 +181,13 @@ impl Runtime {
             created_at: now(),
             image_id: image.id.clone(),
             image_ref: image.id.clone(),
-            stop_signal: stop_signal(&config, &image.config)?,
+            stop_signal: stop_signal(&image.config),
             log,
             lower: self.inner.images.lower_directories(&image),
             config,
         };
-        self.lay_out(&record, &folder, &rootfs).map_err(internal("failed to create the container's root file system"))?;
+        self.lay_out(&record, &folder, &rootfs)
+            .map_err(internal("failed to create the container's root file system"))?;
         let spec = self.parts(&record, sandbox, &image.config, &rootfs)?.build()?;
         let written = disk::write(&folder.join("config.json"), &spec)
             .and_then(|()| disk::write(&folder.join("image.json"), &image.config))
@@ -348,9 +345,9 @@ impl Runtime {
             }
         }
         shim.call(signal(Signal::SIGKILL as i32, true)).await?;
-        timeout(KILL_TIMEOUT, container.wait()).await.map_err(|_| {
-            CriError::deadline_exceeded(format!("container \"{}\" does not end after SIGKILL", record.id))
-        })
+        timeout(KILL_TIMEOUT, container.wait())
+            .await
+            .map_err(|_| CriError::deadline_exceeded(format!("container \"{}\" does not end after SIGKILL", record.id)))
     }
 
     /// Removes a container, killing it if it runs. Idempotent.

@@ -20,7 +20,7 @@ impl Events {
 
     pub(crate) fn tell(&self, event: v1::ContainerEventResponse) {
         // Nobody listening is fine.
-        self.sender.send(event).map_or(0, |listeners| listeners);
+        drop(self.sender.send(event));
     }
 
     /// A stream that ends with the runtime.

@@ -1,6 +1,5 @@
 //! Commands in containers: run to the end, or prepared for a streaming client.
 
-mod server;
 mod session;
 
 use std::{
@@ -15,14 +14,9 @@ use std::{
 
 use cri::{CriError, v1};
 use images::ImageConfig;
-use tokio::{
-    io::AsyncReadExt as _,
-    net::unix::pipe,
-    sync::oneshot,
-    time::timeout,
-};
+use tokio::{io::AsyncReadExt as _, net::unix::pipe, sync::oneshot, time::timeout};
 
-pub(crate) use server::Server;
+pub(crate) use session::LocalSessions;
 
 use crate::{container::Container, disk, error::internal, naming, protocol::Call, runtime::Runtime, shim_client::Shim};
 
@@ -57,11 +51,6 @@ impl Execs {
         {
             tracing::debug!(exec, "nobody waits for the command any more");
         }
-    }
-
-    /// A shim is gone: its commands will never end.
-    pub(crate) fn lost(&self, execs: &[String]) {
-        execs.iter().for_each(|exec| self.forget(exec));
     }
 }
 
@@ -98,7 +87,7 @@ impl Drop for Running {
         if self.done {
             return;
         }
-        self.runtime.inner.execs.lost(&[self.exec.clone()]);
+        self.runtime.inner.execs.forget(&self.exec);
         let (shim, exec) = (self.shim.clone(), self.exec.clone());
         tokio::spawn(async move {
             if let Err(error) = shim.call(Call::KillExec { exec }).await {
@@ -150,12 +139,7 @@ impl Runtime {
     }
 
     /// Starts a command, on a terminal or on the given streams.
-    pub(crate) async fn exec(
-        &self,
-        id: &str,
-        command: &[String],
-        fds: Option<[OwnedFd; 3]>,
-    ) -> Result<Running> {
+    pub(crate) async fn exec(&self, id: &str, command: &[String], fds: Option<[OwnedFd; 3]>) -> Result<Running> {
         let (container, shim) = self.running(id)?;
         if command.is_empty() {
             return Err(CriError::invalid_argument("no command specified"));
@@ -163,9 +147,7 @@ impl Runtime {
         let exec = naming::new_id();
         let runtime = self.clone();
         let (command, tty, name) = (command.to_vec(), fds.is_none(), exec.clone());
-        let process = self
-            .blocking(move || runtime.write_command(&container, &command, tty, &name))
-            .await??;
+        let process = self.blocking(move || runtime.write_command(&container, &command, tty, &name)).await??;
         let mut running = Running {
             code: self.inner.execs.wait_for(&exec),
             runtime: self.clone(),

@@ -27,6 +27,7 @@ mod shim_client;
 mod spec;
 mod stats;
 mod status;
+mod streaming_server;
 mod teardown;
 mod user;
 

@@ -22,9 +22,10 @@ fn one(mapping: &v1::PortMapping) -> Result<HostPort, CriError> {
     };
     let host_ip = match mapping.host_ip.as_str() {
         "" | "0.0.0.0" => None,
-        text => Some(text.parse::<Ipv4Addr>().map_err(|_| {
-            CriError::invalid_argument(format!("host IP {text:?} is not an IPv4 address"))
-        })?),
+        text => Some(
+            text.parse::<Ipv4Addr>()
+                .map_err(|_| CriError::invalid_argument(format!("host IP {text:?} is not an IPv4 address")))?,
+        ),
     };
     Ok(HostPort {
         protocol,

@@ -40,17 +40,37 @@ pub(crate) struct Request {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Call {
     Start(Start),
-    Signal { container: String, signal: i32, all: bool },
+    Signal {
+        container: String,
+        signal: i32,
+        all: bool,
+    },
     /// Descriptors: stdin, stdout, stderr; none with a terminal, whose master comes back.
-    Exec { container: String, exec: String, process: PathBuf, tty: bool },
+    Exec {
+        container: String,
+        exec: String,
+        process: PathBuf,
+        tty: bool,
+    },
     KillExec {
         exec: String,
     },
-    ReopenLog { container: String },
+    ReopenLog {
+        container: String,
+    },
     /// Descriptors: stdout, stderr, and stdin if `stdin`.
-    Attach { container: String, stdin: bool },
-    Resize { container: String, width: u16, height: u16 },
-    Delete { container: String },
+    Attach {
+        container: String,
+        stdin: bool,
+    },
+    Resize {
+        container: String,
+        width: u16,
+        height: u16,
+    },
+    Delete {
+        container: String,
+    },
     Shutdown,
 }
 

@@ -4,13 +4,13 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     fs::{self, File},
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
 };
 
 use cri::{CriError, v1};
 use images::Images;
 use nix::fcntl::{Flock, FlockArg};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Config, Error, Result, cgroup,
@@ -18,10 +18,12 @@ use crate::{
     container::{Container, State},
     disk::{self, ContainerRecord, Layout, SandboxRecord},
     events::Events,
+    exec::LocalSessions,
     mounts, naming,
     protocol::{FromShim, Status, now},
     sandbox::{Sandbox, end},
     shim_client::{Shim, Told, Zygote},
+    streaming_server::StreamingServer,
 };
 
 /// Longest path of the state folder: a socket's address has 108 bytes, and `/s/<16>.sock` is ours.
@@ -44,6 +46,8 @@ pub(crate) struct Inner {
     pub(crate) events: Events,
     pub(crate) end: CancellationToken,
     pub(crate) execs: crate::exec::Execs,
+    pub(crate) streaming: OnceLock<StreamingServer>,
+    pub(crate) tasks: TaskTracker,
     sandboxes: Mutex<BTreeMap<String, Arc<Sandbox>>>,
     containers: Mutex<BTreeMap<String, Arc<Container>>>,
     _lock: Flock<File>,
@@ -87,13 +91,22 @@ impl Runtime {
             events: Events::new(),
             end: CancellationToken::new(),
             execs: crate::exec::Execs::default(),
+            streaming: OnceLock::new(),
+            tasks: TaskTracker::new(),
             sandboxes: Mutex::default(),
             containers: Mutex::default(),
             _lock: lock,
         };
         let runtime = Self { inner: Arc::new(inner) };
+        let sessions = Arc::new(LocalSessions::new(&runtime));
+        let server = StreamingServer::start(sessions, &runtime.inner.tasks).await.map_err(Error::Streaming)?;
+        runtime.inner.streaming.get_or_init(|| server);
         runtime.recover().await.map_err(Error::Recover)?;
         Ok(runtime)
+    }
+
+    pub(crate) fn streaming(&self) -> cri::Result<&StreamingServer> {
+        self.inner.streaming.get().ok_or_else(|| CriError::unavailable("the streaming server is not up"))
     }
 
     /// The image store, for imports.
@@ -120,11 +133,8 @@ impl Runtime {
     }
 
     pub(crate) fn container(&self, id: &str) -> cri::Result<Arc<Container>> {
-        let missing = || {
-            CriError::not_found(format!(
-                "an error occurred when try to find container \"{id}\": not found"
-            ))
-        };
+        let missing =
+            || CriError::not_found(format!("an error occurred when try to find container \"{id}\": not found"));
         self.find_container(id).ok_or_else(missing)
     }
 
@@ -201,13 +211,10 @@ impl Runtime {
     /// The shim ended, told to or not: what ran in it is gone.
     fn shim_gone(&self, sandbox: &str) {
         for container in self.containers_of(sandbox) {
-            let Some(started) = (container.state().status.started_at != 0).then_some(()) else { continue };
-            let () = started;
-            if container.lost() {
+            if container.state().status.started_at != 0 && container.lost() {
                 self.after_end(&container);
             }
         }
-        self.inner.execs.lost();
         if let Some(found) = self.find_sandbox(sandbox) {
             found.lose_shim();
             self.tell(sandbox, sandbox, v1::ContainerEventType::ContainerStoppedEvent);

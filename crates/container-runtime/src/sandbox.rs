@@ -87,7 +87,10 @@ impl Runtime {
         if !handler.is_empty() {
             return Err(CriError::invalid_argument(format!("no runtime for \"{handler}\" is configured")));
         }
-        let metadata = config.metadata.as_ref().ok_or_else(|| CriError::invalid_argument("sandbox config must include metadata"))?;
+        let metadata = config
+            .metadata
+            .as_ref()
+            .ok_or_else(|| CriError::invalid_argument("sandbox config must include metadata"))?;
         if metadata.name.is_empty() || metadata.namespace.is_empty() || metadata.uid.is_empty() {
             return Err(CriError::invalid_argument("sandbox metadata must have name, namespace and uid"));
         }

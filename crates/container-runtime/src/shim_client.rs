@@ -126,9 +126,7 @@ struct Inner {
     gone: watch::Sender<bool>,
 }
 
-async fn receive<T: serde::de::DeserializeOwned>(
-    socket: &AsyncFd<OwnedFd>,
-) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
+async fn receive<T: serde::de::DeserializeOwned>(socket: &AsyncFd<OwnedFd>) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
     socket.async_io(Interest::READABLE, |fd| packet::receive(fd, MsgFlags::MSG_DONTWAIT)).await
 }
 
@@ -145,7 +143,8 @@ impl Shim {
 
     async fn adopt(fd: OwnedFd, told: impl Fn(Told) + Send + Sync + 'static) -> io::Result<Self> {
         nix::fcntl::fcntl(&fd, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))?;
-        let socket = AsyncFd::new(fd)?;
+        // SAFETY: an OwnedFd keeps its one descriptor open until it is dropped.
+        let socket = unsafe { AsyncFd::register(fd) }.map_err(io::Error::from)?;
         let hello = timeout(HELLO_TIMEOUT, receive::<Hello>(&socket))
             .await
             .map_err(|_| io::Error::other("the shim does not say hello"))??;
@@ -201,7 +200,7 @@ impl Shim {
     pub(crate) async fn ended(&self) {
         let mut gone = self.inner.gone.subscribe();
         // The sender lives as long as we do.
-        gone.wait_for(|gone| *gone).await.map_or((), |_| ());
+        drop(gone.wait_for(|gone| *gone).await);
     }
 
     pub(crate) async fn call(&self, call: Call) -> Result<i32, CriError> {
@@ -219,11 +218,8 @@ impl Shim {
             return Err(unavailable());
         }
         let request = Request { number, call };
-        let sent = self
-            .inner
-            .socket
-            .async_io(Interest::WRITABLE, |fd| packet::send(fd.as_raw_fd(), &request, fds))
-            .await;
+        let sent =
+            self.inner.socket.async_io(Interest::WRITABLE, |fd| packet::send(fd.as_raw_fd(), &request, fds)).await;
         if let Err(error) = sent {
             self.inner.take(number);
             return Err(CriError::unavailable(format!("cannot reach the pod's shim: {error}")));

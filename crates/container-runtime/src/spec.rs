@@ -133,7 +133,8 @@ impl Parts<'_> {
 
     fn arguments(&self) -> Result<Vec<String>> {
         let config = self.config;
-        let mut arguments = if config.command.is_empty() { self.image.entrypoint.clone() } else { config.command.clone() };
+        let mut arguments =
+            if config.command.is_empty() { self.image.entrypoint.clone() } else { config.command.clone() };
         if !config.args.is_empty() {
             arguments.extend(config.args.iter().cloned());
         } else if config.command.is_empty() {

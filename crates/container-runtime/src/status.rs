@@ -95,11 +95,7 @@ impl Sandbox {
     }
 
     fn cri_state(&self) -> v1::PodSandboxState {
-        if self.is_ready() {
-            v1::PodSandboxState::SandboxReady
-        } else {
-            v1::PodSandboxState::SandboxNotready
-        }
+        if self.is_ready() { v1::PodSandboxState::SandboxReady } else { v1::PodSandboxState::SandboxNotready }
     }
 
     pub(crate) fn cri_status(&self) -> v1::PodSandboxStatus {
@@ -111,9 +107,7 @@ impl Sandbox {
             state: self.cri_state() as i32,
             created_at: self.record.created_at,
             network: Some(v1::PodSandboxNetworkStatus { ip, additional_ips: Vec::new() }),
-            linux: Some(v1::LinuxPodSandboxStatus {
-                namespaces: Some(v1::Namespace { options: Some(options) }),
-            }),
+            linux: Some(v1::LinuxPodSandboxStatus { namespaces: Some(v1::Namespace { options: Some(options) }) }),
             labels: self.record.config.labels.clone(),
             annotations: self.record.config.annotations.clone(),
             runtime_handler: self.record.runtime_handler.clone(),

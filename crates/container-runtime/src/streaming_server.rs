@@ -68,6 +68,13 @@ pub(crate) struct StreamingServer {
     tokens: Arc<Tokens<Session>>,
 }
 
+impl std::fmt::Debug for StreamingServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Tokens open sessions and are not to be printed.
+        f.debug_struct("StreamingServer").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
 impl StreamingServer {
     /// Listens on a free port of the loopback address; serves as long as the tracker's tasks run.
     pub(crate) async fn start(sessions: Arc<dyn Sessions>, tasks: &TaskTracker) -> io::Result<Self> {

@@ -1,10 +1,17 @@
 //! What happens in a streaming session: a command run, a container attached to, ports forwarded.
 
-use std::{fs::File, io, os::fd::AsRawFd as _, time::Duration};
+use std::{
+    fs::File,
+    io,
+    os::fd::AsRawFd as _,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
+use cri::v1::{AttachRequest, ExecRequest};
 use netlink::Namespace;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use streaming::{Channels, Dialer, Outcome, PortForward, RemoteCommand, RemoteCommandOptions, TerminalSize};
+use streaming::{Channels, Outcome, TerminalSize};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Interest, unix::AsyncFd},
     net::{TcpStream, unix::pipe},
@@ -12,29 +19,64 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{exec, protocol::Call, runtime::Runtime};
+use crate::{
+    exec,
+    protocol::Call,
+    runtime::{Inner, Runtime},
+    streaming_server::{Connection, Sessions},
+};
 
 const BUFFER_BYTES: usize = 32 * 1024;
+const ENDED: &str = "the container runtime is shutting down";
 /// After a command's end its output is still read, unless a child keeps it open for longer.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-pub(super) async fn exec(
-    runtime: Runtime,
-    container: String,
-    command: Vec<String>,
-    options: RemoteCommandOptions,
-    remote: RemoteCommand,
-) {
-    let session = remote.run(async |channels| {
-        let ran = if options.tty {
-            exec_on_terminal(&runtime, &container, &command, channels).await
+/// Does what streaming sessions ask; holds no runtime alive.
+pub(crate) struct LocalSessions {
+    runtime: Weak<Inner>,
+}
+
+impl LocalSessions {
+    pub(crate) fn new(runtime: &Runtime) -> Self {
+        Self { runtime: Arc::downgrade(&runtime.inner) }
+    }
+
+    fn runtime(&self) -> Option<Runtime> {
+        self.runtime.upgrade().map(|inner| Runtime { inner })
+    }
+}
+
+#[async_trait::async_trait]
+impl Sessions for LocalSessions {
+    async fn exec(&self, request: &ExecRequest, channels: Channels) -> Outcome {
+        let Some(runtime) = self.runtime() else { return Outcome::Failed(ENDED.into()) };
+        let (container, command) = (&request.container_id, &request.cmd);
+        let ran = if request.tty {
+            exec_on_terminal(&runtime, container, command, channels).await
         } else {
-            exec_on_pipes(&runtime, &container, &command, channels).await
+            exec_on_pipes(&runtime, container, command, channels).await
         };
         ran.map_or_else(|error| Outcome::Failed(error.message().to_owned()), Outcome::Exited)
-    });
-    if let Err(error) = session.await {
-        tracing::debug!(container, %error, "an exec session broke");
+    }
+
+    async fn attach(&self, request: &AttachRequest, channels: Channels) -> Outcome {
+        let Some(runtime) = self.runtime() else { return Outcome::Failed(ENDED.into()) };
+        match attach_to(&runtime, request, channels).await {
+            Ok(()) => Outcome::Exited(0),
+            Err(error) => Outcome::Failed(error.message().to_owned()),
+        }
+    }
+
+    async fn dial(&self, sandbox: &str, port: u16) -> io::Result<Box<dyn Connection>> {
+        let gone = || io::Error::other("the pod's sandbox is not running");
+        let shim = self.runtime().and_then(|r| r.find_sandbox(sandbox)).and_then(|s| s.shim()).ok_or_else(gone)?;
+        let namespace = Namespace::of_process(shim.pid()).map_err(io::Error::other)?;
+        // A socket belongs to the namespace where it is made, so only making it needs to be inside.
+        let connect = move || namespace.run(|| std::net::TcpStream::connect(("127.0.0.1", port)));
+        let connected = tokio::task::spawn_blocking(connect).await.map_err(io::Error::other)?;
+        let stream = connected.map_err(io::Error::other)??;
+        stream.set_nonblocking(true)?;
+        Ok(Box::new(TcpStream::from_std(stream)?))
     }
 }
 
@@ -50,12 +92,7 @@ async fn pump(mut from: impl AsyncRead + Unpin, to: Option<impl AsyncWrite + Unp
     to.shutdown().await.unwrap_or_default();
 }
 
-async fn exec_on_pipes(
-    runtime: &Runtime,
-    container: &str,
-    command: &[String],
-    channels: Channels,
-) -> cri::Result<i32> {
+async fn exec_on_pipes(runtime: &Runtime, container: &str, command: &[String], channels: Channels) -> cri::Result<i32> {
     let (theirs, ours) = exec::streams(channels.stdin.is_some())
         .map_err(|error| cri::CriError::internal(format!("cannot make pipes: {error}")))?;
     let mut running = runtime.exec(container, command, Some(theirs)).await?;
@@ -107,7 +144,8 @@ impl Terminal {
     fn new(file: File) -> io::Result<Self> {
         let flags = OFlag::from_bits_retain(fcntl(&file, FcntlArg::F_GETFL)?);
         fcntl(&file, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
-        Ok(Self(AsyncFd::new(file)?))
+        // SAFETY: a File keeps its one descriptor open until it is dropped.
+        Ok(Self(unsafe { AsyncFd::register(file) }?))
     }
 
     async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -180,32 +218,12 @@ async fn each_size(resize: Option<mpsc::Receiver<TerminalSize>>, mut set: impl F
     std::future::pending::<()>().await;
 }
 
-pub(super) async fn attach(
-    runtime: Runtime,
-    container: String,
-    options: RemoteCommandOptions,
-    remote: RemoteCommand,
-) {
-    let session = remote.run(async |channels| match attach_to(&runtime, &container, options, channels).await {
-        Ok(()) => Outcome::Exited(0),
-        Err(error) => Outcome::Failed(error.message().to_owned()),
-    });
-    if let Err(error) = session.await {
-        tracing::debug!(container, %error, "an attach session broke");
-    }
-}
-
-async fn attach_to(
-    runtime: &Runtime,
-    id: &str,
-    options: RemoteCommandOptions,
-    channels: Channels,
-) -> cri::Result<()> {
+async fn attach_to(runtime: &Runtime, request: &AttachRequest, channels: Channels) -> cri::Result<()> {
     let failed = |error: io::Error| cri::CriError::internal(format!("cannot make pipes: {error}"));
-    let (container, shim) = runtime.running(id)?;
-    let (theirs, ours) = exec::streams(options.stdin).map_err(failed)?;
+    let (container, shim) = runtime.running(&request.container_id)?;
+    let (theirs, ours) = exec::streams(request.stdin).map_err(failed)?;
     let raw: Vec<i32> = [&theirs[1], &theirs[2], &theirs[0]].map(|fd| fd.as_raw_fd()).to_vec();
-    let call = Call::Attach { container: container.record.id.clone(), stdin: options.stdin };
+    let call = Call::Attach { container: container.record.id.clone(), stdin: request.stdin };
     shim.call_with(call, &raw).await?;
     drop(theirs);
     let exec::Streams { stdin, stdout, stderr } = ours;
@@ -239,32 +257,4 @@ async fn attach_to(
         () = async { resize.await; std::future::pending::<()>().await } => {}
     }
     Ok(())
-}
-
-struct PodDialer {
-    runtime: Runtime,
-    sandbox: String,
-}
-
-impl Dialer for PodDialer {
-    type Connection = TcpStream;
-
-    async fn dial(&self, port: u16) -> io::Result<TcpStream> {
-        let gone = || io::Error::other("the pod's sandbox is not running");
-        let shim = self.runtime.find_sandbox(&self.sandbox).and_then(|s| s.shim()).ok_or_else(gone)?;
-        let namespace = Namespace::of_process(shim.pid()).map_err(io::Error::other)?;
-        // A socket belongs to the namespace where it is made, so only making it needs to be inside.
-        let connect = move || namespace.run(|| std::net::TcpStream::connect(("127.0.0.1", port)));
-        let connected = tokio::task::spawn_blocking(connect).await.map_err(io::Error::other)?;
-        let stream = connected.map_err(io::Error::other)??;
-        stream.set_nonblocking(true)?;
-        TcpStream::from_std(stream)
-    }
-}
-
-pub(super) async fn port_forward(runtime: Runtime, sandbox: String, forward: PortForward) {
-    let dialer = PodDialer { runtime, sandbox };
-    if let Err(error) = forward.run(&dialer).await {
-        tracing::debug!(sandbox = dialer.sandbox, %error, "a port forwarding session broke");
-    }
 }

@@ -104,13 +104,9 @@ pub(super) fn create(id: &str, bundle: &Path, state: &Path, stdio: Stdio) -> Res
         let builder = with_stdio(ContainerBuilder::new(id.to_owned(), SyscallType::default()), stdio)
             .with_root_path(state)
             .map_err(|e| explain(&e))?;
-        let container = builder
-            .as_init(bundle)
-            .with_systemd(false)
-            .with_detach(true)
-            .build()
-            .map_err(|e| explain(&e))?;
-        container.pid().map(nix::unistd::Pid::as_raw).ok_or_else(|| "the container has no process".into())
+        let container =
+            builder.as_init(bundle).with_systemd(false).with_detach(true).build().map_err(|e| explain(&e))?;
+        container.pid().map(|pid| pid.as_raw()).ok_or_else(|| "the container has no process".into())
     })
 }
 
@@ -135,12 +131,7 @@ pub(super) fn exec(id: &str, state: &Path, process: &Path, stdio: Stdio) -> Resu
         let builder = with_stdio(ContainerBuilder::new(id.to_owned(), SyscallType::default()), stdio)
             .with_root_path(state)
             .map_err(|e| explain(&e))?;
-        let pid = builder
-            .as_tenant()
-            .with_detach(true)
-            .with_process(Some(process))
-            .build()
-            .map_err(|e| explain(&e))?;
+        let pid = builder.as_tenant().with_detach(true).with_process(Some(process)).build().map_err(|e| explain(&e))?;
         Ok(pid.as_raw())
     })
 }

@@ -176,9 +176,7 @@ impl Shim {
     fn call(&mut self, call: Call, fds: Vec<OwnedFd>) -> (Result<i32, String>, Option<std::fs::File>) {
         let result = match call {
             Call::Start(start) => self.start(start),
-            Call::Signal { container, signal, all } => {
-                self.container(&container).and_then(|c| c.signal(signal, all))
-            }
+            Call::Signal { container, signal, all } => self.container(&container).and_then(|c| c.signal(signal, all)),
             Call::Exec { container, exec, process, tty } => {
                 return self.exec(&container, exec, &process, tty, fds);
             }

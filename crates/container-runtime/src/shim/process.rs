@@ -267,7 +267,8 @@ pub(super) fn with_terminal(
     start: impl FnOnce(Stdio) -> Result<i32, String>,
 ) -> Result<(i32, File), String> {
     // Short, for a Unix address; in a folder only root can enter.
-    let path: PathBuf = Path::new("/tmp").join(format!("knarr-tty-{}-{}", std::process::id(), &name[..name.len().min(12)]));
+    let path: PathBuf =
+        Path::new("/tmp").join(format!("knarr-tty-{}-{}", std::process::id(), &name[..name.len().min(12)]));
     match fs::remove_file(&path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(text(e)),
         _ => {}
