@@ -95,12 +95,12 @@ impl ApiServer {
                 self.inner.openapi.v3(&self.inner.catalog.load_full(), &cx, path.trim_start_matches("/openapi/v3/"))
             }
             Page::OpenIdConfiguration => self.openid_configuration(),
+            Page::OpenIdKeys if !accepts(&cx, KEY_SET) => {
+                respond::status(&apimachinery::Status::not_acceptable(&[KEY_SET]))
+            }
             Page::OpenIdKeys => {
-                let mut response = respond::bytes(
-                    StatusCode::OK,
-                    "application/jwk-set+json",
-                    self.inner.config.token_key.jwks().to_string(),
-                );
+                let mut response =
+                    respond::bytes(StatusCode::OK, KEY_SET, self.inner.config.token_key.jwks().to_string());
                 response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
                 response
             }
@@ -201,6 +201,13 @@ impl ApiServer {
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
         response
     }
+}
+
+const KEY_SET: &str = "application/jwk-set+json";
+
+/// Whether the client takes this media type; without a header it takes everything.
+fn accepts(cx: &Cx, media_type: &str) -> bool {
+    cx.accept().is_none_or(|accept| ["*/*", "application/*", media_type].iter().any(|m| accept.contains(m)))
 }
 
 /// A strong entity tag of a document.

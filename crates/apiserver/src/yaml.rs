@@ -4,7 +4,10 @@
 use std::{cell::RefCell, collections::HashSet, fmt};
 
 use apimachinery::Status;
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::{
+    Deserialize,
+    de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor},
+};
 use serde_json::{Map, Number, Value};
 use serde_saphyr::{DuplicateKeyPolicy, Spanned};
 
@@ -104,8 +107,8 @@ impl<'de> Visitor<'de> for Tree<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         let mut seen = HashSet::new();
-        while let Some(key) = entries.next_key::<Spanned<String>>()? {
-            let (line, key) = (key.referenced.line(), key.value);
+        while let Some(key) = entries.next_key::<Spanned<Key>>()? {
+            let (line, Key(key)) = (key.referenced.line(), key.value);
             if !seen.insert(key.clone()) && self.0.borrow().len() < MAX_NOTES {
                 let key = apimachinery::field::quote(&key);
                 self.0.borrow_mut().push(format!("line {line}: key {key} already set in map"));
@@ -113,6 +116,43 @@ impl<'de> Visitor<'de> for Tree<'_> {
             map.insert(key, entries.next_value_seed(self)?);
         }
         Ok(Value::Object(map))
+    }
+}
+
+/// A key of a map. Upstream reads it as any YAML value first, so that `n:` is the key `false`.
+struct Key(String);
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyKey;
+        impl Visitor<'_> for AnyKey {
+            type Value = Key;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key that is no map or list")
+            }
+
+            fn visit_bool<E: Error>(self, key: bool) -> Result<Key, E> {
+                Ok(Key(key.to_string()))
+            }
+
+            fn visit_i64<E: Error>(self, key: i64) -> Result<Key, E> {
+                Ok(Key(key.to_string()))
+            }
+
+            fn visit_u64<E: Error>(self, key: u64) -> Result<Key, E> {
+                Ok(Key(key.to_string()))
+            }
+
+            fn visit_f64<E: Error>(self, key: f64) -> Result<Key, E> {
+                Ok(Key(key.to_string()))
+            }
+
+            fn visit_str<E: Error>(self, key: &str) -> Result<Key, E> {
+                Ok(Key(key.to_owned()))
+            }
+        }
+        deserializer.deserialize_any(AnyKey)
     }
 }
 

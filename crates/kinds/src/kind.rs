@@ -206,6 +206,8 @@ pub trait Kind: Send + Sync + 'static {
     const FACTS: Facts;
     /// A deletion answers with the object that was deleted instead of a `Status`.
     const RETURNS_DELETED: bool = false;
+    /// A write through `/status` leaves the labels as they are.
+    const STATUS_KEEPS_LABELS: bool = false;
 
     /// A creator may choose the status too, although it has a subresource of its own: nodes register with theirs.
     const KEEPS_STATUS_ON_CREATE: bool = false;

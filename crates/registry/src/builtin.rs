@@ -53,6 +53,7 @@ fn facts<K: Kind>() -> Facts {
         generation: of.generation,
         create_on_update: of.update.create_on_update,
         unconditional_update: of.update.unconditional,
+        status_keeps_labels: K::STATUS_KEEPS_LABELS,
         returns_deleted: K::RETURNS_DELETED,
         keeps_status_on_create: K::KEEPS_STATUS_ON_CREATE,
         bare_list_items: true,

@@ -41,12 +41,12 @@ pub(crate) fn patched_as(
             shown = tree.to_string();
         }
         Patch::Merge(bytes) => {
-            let patch = patch_tree(bytes)?;
+            let patch = patch_tree(bytes, "error decoding patch: ")?;
             merge::merge_patch(&mut tree, &patch).map_err(|e| e.status())?;
             shown = tree.to_string();
         }
         Patch::Strategic(bytes) => {
-            let patch = patch_tree(bytes)?;
+            let patch = patch_tree(bytes, "")?;
             shown = merge::go_print(&patch);
             tree = merge::strategic_merge(node, tree, patch).map_err(|e| e.status())?;
         }
@@ -149,10 +149,11 @@ fn other_kind(gvk: &GroupVersionKind, tree: &Value) -> Option<Node<'static>> {
     schema::builtin().by_gvk(group, version, kind)
 }
 
-fn patch_tree(bytes: &[u8]) -> Result<Value, Status> {
+/// `doing` begins the sentence that refuses text which is no JSON.
+fn patch_tree(bytes: &[u8], doing: &str) -> Result<Value, Status> {
     let tree = match schema::decode_any(bytes) {
         Ok(decoded) => decoded.value,
-        Err(error) => return Err(Status::bad_request(format!("error decoding patch: {error}"))),
+        Err(error) => return Err(Status::bad_request(format!("{doing}{error}"))),
     };
     let found = match tree {
         Value::Object(_) => return Ok(tree),

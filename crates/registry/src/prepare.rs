@@ -15,13 +15,18 @@ const MAX_PREFIX_BYTES: usize = 63 - SUFFIX_LETTERS;
 /// The namespace of the body must be the URL's; a body without one gets it.
 pub(crate) fn check_namespace(facts: &Facts, cx: &RequestContext, object: &mut Object) -> Result<(), Status> {
     let wanted = cx.namespace();
+    if !facts.namespaced {
+        // What lives in no namespace loses the one it names.
+        object.remove(&["metadata", "namespace"]);
+        return Ok(());
+    }
     if object.namespace().is_empty() {
-        if facts.namespaced && !wanted.is_empty() {
+        if !wanted.is_empty() {
             object.set(&["metadata", "namespace"], wanted);
         }
         return Ok(());
     }
-    if facts.namespaced && object.namespace() != wanted {
+    if object.namespace() != wanted {
         return Err(Status::bad_request(
             "the namespace of the provided object does not match the namespace sent on the request",
         ));

@@ -39,6 +39,8 @@ pub struct Facts {
     pub generation: bool,
     pub create_on_update: bool,
     pub unconditional_update: bool,
+    /// A write through `/status` leaves the labels as they are.
+    pub status_keeps_labels: bool,
     /// A deletion answers with the deleted object instead of a `Status`.
     pub returns_deleted: bool,
     /// A creator may choose the status too.

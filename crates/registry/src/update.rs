@@ -118,7 +118,7 @@ impl Registry {
         let mut new = self.make(update, &old)?;
         check_preconditions(update, &mut new, &old)?;
         if !matches!(update.source, Source::Edit(_)) {
-            split(facts.has(Subresource::Status), update.subresource, &mut new, &old);
+            split(facts, update.subresource, &mut new, &old);
         }
         resource.default(&mut new)?;
         let old_tree = old.clone().into_value();
@@ -188,15 +188,12 @@ impl Registry {
         let (object, applied) = match source {
             Source::Put(object) if facts.create_on_update && subresource.is_empty() => {
                 let mut object = (*object).clone();
-                if !matches!(object.resource_version(), "" | "0") {
-                    let resource = facts.group_resource();
-                    return Err(Status::modified(&resource, &cx.name).into());
-                }
                 object.remove(&["metadata", "resourceVersion"]);
                 (object, false)
             }
             Source::Patch(Patch::Apply { body, force }) if subresource.is_empty() => {
-                let object = patch::applied_to_nothing(resource.as_ref(), cx, body, *force)?;
+                let mut object = patch::applied_to_nothing(resource.as_ref(), cx, body, *force)?;
+                object.remove(&["metadata", "resourceVersion"]);
                 prepare::check_name(cx, &object)?;
                 (object, true)
             }
@@ -330,10 +327,10 @@ fn check_preconditions(update: &Update<'_>, new: &mut Object, old: &Object) -> R
 }
 
 /// Keeps what this way of writing may not change.
-fn split(has_status: bool, subresource: &str, new: &mut Object, old: &Object) {
+fn split(facts: &crate::Facts, subresource: &str, new: &mut Object, old: &Object) {
     match subresource {
         "" => {
-            if has_status {
+            if facts.has(Subresource::Status) {
                 keep_field(new, old, "status");
             }
         }
@@ -345,10 +342,14 @@ fn split(has_status: bool, subresource: &str, new: &mut Object, old: &Object) {
             if let (Some(Value::Object(metadata)), Some(Value::Object(before))) =
                 (new.map_mut().get_mut("metadata"), old.map().get("metadata"))
             {
-                match before.get("ownerReferences") {
-                    Some(owners) => metadata.insert("ownerReferences".to_owned(), owners.clone()),
-                    None => metadata.remove("ownerReferences"),
-                };
+                let kept: &[&str] =
+                    if facts.status_keeps_labels { &["ownerReferences", "labels"] } else { &["ownerReferences"] };
+                for name in kept {
+                    match before.get(*name) {
+                        Some(value) => metadata.insert((*name).to_owned(), value.clone()),
+                        None => metadata.remove(*name),
+                    };
+                }
             }
         }
         "ephemeralcontainers" => ephemeral::keep_rest(new, old),

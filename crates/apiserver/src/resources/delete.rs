@@ -67,7 +67,11 @@ impl Call {
             from_query(&self.cx.query)?
         } else {
             let tree: Value = match negotiation::body_format(self.cx.header(header::CONTENT_TYPE))? {
-                BodyFormat::Json => serde_json::from_slice(&bytes).map_err(|e| Status::bad_request(e.to_string()))?,
+                BodyFormat::Json => {
+                    let read = schema::decode_any(&bytes)
+                        .map_err(|e| plain(format!("couldn't get version/kind; json parse error: {e}")))?;
+                    read.value
+                }
                 BodyFormat::Yaml => yaml::read(&bytes)?.tree,
                 BodyFormat::Protobuf => {
                     serde_json::from_slice(&protobuf::to_json(&bytes)?).map_err(Status::internal)?
@@ -94,6 +98,10 @@ fn from_query(query: &Query) -> Result<Options, Status> {
     })
 }
 
+const KIND: &str = "DeleteOptions";
+/// What upstream calls its table of kinds in error texts.
+const SCHEME: &str = "pkg/api/legacyscheme/scheme.go:30";
+
 /// The fields and their Go types, for errors that name them.
 const FIELDS: [(&str, &str, fn(&Value) -> bool); 5] = [
     ("gracePeriodSeconds", "int64", Value::is_i64),
@@ -103,7 +111,18 @@ const FIELDS: [(&str, &str, fn(&Value) -> bool); 5] = [
     ("dryRun", "[]string", Value::is_array),
 ];
 
+/// Upstream answers what it cannot decode here with a bare error.
+fn plain(message: String) -> Status {
+    Status::failure(500, apimachinery::Reason::Unknown, message)
+}
+
 fn from_body(tree: Value) -> Result<Options, Status> {
+    let (api_version, kind) = (tree["apiVersion"].as_str().unwrap_or("v1"), tree["kind"].as_str().unwrap_or(KIND));
+    if kind != KIND {
+        return Err(plain(format!(
+            "no kind \"{kind}\" is registered for version \"{api_version}\" in scheme \"{SCHEME}\""
+        )));
+    }
     for (field, go_type, fits) in FIELDS {
         if let Some(value) = tree.get(field).filter(|value| !value.is_null())
             && !fits(value)
@@ -117,7 +136,7 @@ fn from_body(tree: Value) -> Result<Options, Status> {
             };
             let message =
                 format!("json: cannot unmarshal {is} into Go struct field DeleteOptions.{field} of type {go_type}");
-            return Err(Status::failure(500, apimachinery::Reason::Unknown, message));
+            return Err(plain(message));
         }
     }
     if tree.is_null() {

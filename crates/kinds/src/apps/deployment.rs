@@ -19,6 +19,8 @@ pub struct Deployment;
 impl Kind for Deployment {
     type Object = v1::Deployment;
 
+    const STATUS_KEEPS_LABELS: bool = true;
+
     const FACTS: Facts = Facts {
         group: "apps",
         kind: "Deployment",

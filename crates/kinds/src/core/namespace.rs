@@ -30,7 +30,7 @@ impl Kind for Namespace {
         definition: "io.k8s.api.core.v1.Namespace",
         storage: "namespaces",
         name_rule: names::label,
-        selectable: &["name", "status.phase"],
+        selectable: &["status.phase"],
         columns: &[
             Column::name(),
             Column::new("Status", "string", "Whether the namespace is in use or being deleted."),
@@ -83,7 +83,6 @@ impl Kind for Namespace {
 
     fn field(object: &Object, field: &str) -> Option<String> {
         match field {
-            "name" => Some(object.name().to_owned()),
             "status.phase" => Some(print::text(object, &["status", "phase"]).to_owned()),
             _ => None,
         }
