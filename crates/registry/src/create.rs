@@ -41,6 +41,7 @@ impl Registry {
         prepare::check_namespace(facts, cx, &mut object)?;
         reset_status(resource.as_ref(), &mut object);
         resource.default(&mut object)?;
+        prepare::dedup_owners(cx, &mut object);
         if !creation.applied {
             managed::created(resource.as_ref(), cx, &mut object);
         }

@@ -76,6 +76,29 @@ pub(crate) fn new_identity(cx: &RequestContext, facts: &Facts, object: &mut Obje
     }
 }
 
+/// Says every owner once, and says so to whoever said one twice.
+pub(crate) fn dedup_owners(cx: &RequestContext, object: &mut Object) {
+    let Some(owners) = object.get(&["metadata", "ownerReferences"]).and_then(Value::as_array) else { return };
+    let mut kept: Vec<Value> = Vec::with_capacity(owners.len());
+    let mut twice: Vec<String> = Vec::new();
+    for owner in owners {
+        if kept.contains(owner) {
+            twice.push(owner["uid"].as_str().unwrap_or_default().to_owned());
+        } else {
+            kept.push(owner.clone());
+        }
+    }
+    if twice.is_empty() {
+        return;
+    }
+    cx.warnings.push(format!(
+        ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may \
+         reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
+        twice.join(", ")
+    ));
+    object.set(&["metadata", "ownerReferences"], kept);
+}
+
 /// Carries over what an update may leave out and may not change.
 pub(crate) fn keep_identity(new: &mut Object, old: &Object) {
     let keep = |new: &mut Object, field: &str| match old.get(&["metadata", field]) {

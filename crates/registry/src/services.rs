@@ -160,7 +160,10 @@ fn fill_address(
         taken.addresses.push(address);
         wanted.push(address.to_string());
     } else {
-        for text in &wanted {
+        // Which of two contradicting addresses is meant is for validation to ask.
+        let primary = service.get_str(&["spec", "clusterIP"]).unwrap_or_default();
+        let consistent = primary.is_empty() || wanted[0] == primary;
+        for text in wanted.iter().filter(|_| consistent) {
             let Ok(address) = text.parse::<IpAddr>() else { continue };
             if before.addresses.contains(&address) {
                 continue;

@@ -121,6 +121,7 @@ impl Registry {
             split(facts, update.subresource, &mut new, &old);
         }
         resource.default(&mut new)?;
+        prepare::dedup_owners(cx, &mut new);
         let old_tree = old.clone().into_value();
         if !matches!(update.source, Source::Patch(Patch::Apply { .. }) | Source::Edit(_)) {
             managed::changed(resource.as_ref(), cx, update.subresource, &mut new, &old_tree);
