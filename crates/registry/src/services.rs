@@ -152,6 +152,11 @@ fn fill_address(
     }
     let path = Path::new("spec").child("clusterIPs");
     let mut wanted: Vec<String> = holdings::cluster_ips(service);
+    let first = service.get_str(&["spec", "clusterIP"]).unwrap_or_default();
+    if !first.is_empty() && wanted.first().is_some_and(|listed| listed != first) {
+        // The two fields contradict each other, which the rules of services refuse in their own words.
+        return Ok(());
+    }
     if wanted.is_empty() {
         let address = pools
             .addresses

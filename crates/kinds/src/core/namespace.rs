@@ -82,10 +82,7 @@ impl Kind for Namespace {
     }
 
     fn field(object: &Object, field: &str) -> Option<String> {
-        match field {
-            "status.phase" => Some(print::text(object, &["status", "phase"]).to_owned()),
-            _ => None,
-        }
+        (field == "status.phase").then(|| print::text(object, &["status", "phase"]).to_owned())
     }
 
     fn cells(object: &Object, now: Now) -> Vec<Value> {

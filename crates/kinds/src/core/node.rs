@@ -46,6 +46,8 @@ impl Kind for Node {
     fn default(node: &mut v1::Node) {
         let spec = node.spec.get_or_insert_default();
         first_of_both(&mut spec.pod_cidr, &mut spec.pod_cidrs);
+        // Behind a feature gate that is off.
+        spec.pod_preemption_policy = None;
         spec.unschedulable = spec.unschedulable.filter(|set| *set);
         let status = node.status.get_or_insert_default();
         status.daemon_endpoints.get_or_insert_default().kubelet_endpoint.get_or_insert_default();

@@ -88,7 +88,7 @@ fn place(path: &str) -> Option<Place> {
         _ => return None,
     };
     let (namespace, rest) = match rest {
-        ["namespaces", namespace, rest @ ..] if rest.len() > 0 && !matches!(rest[0], "status" | "finalize") => {
+        ["namespaces", namespace, rest @ ..] if !rest.is_empty() && !matches!(rest[0], "status" | "finalize") => {
             (Some((*namespace).to_owned()), rest)
         }
         rest => (None, rest),

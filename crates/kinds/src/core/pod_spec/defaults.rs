@@ -5,6 +5,7 @@ mod volume;
 
 use api::core::v1::{Container, ContainerPort, PodSpec, PodTemplateSpec};
 
+use super::alpha;
 use crate::quantities;
 
 pub(crate) const SCHEDULER_NAME: &str = "default-scheduler";
@@ -70,6 +71,7 @@ fn host_port_is_container_port(port: &mut ContainerPort) {
 }
 
 fn pod_spec(spec: &mut PodSpec) {
+    alpha::drop_fields(spec);
     set_text(&mut spec.dns_policy, "ClusterFirst");
     set_text(&mut spec.restart_policy, "Always");
     set_text(&mut spec.scheduler_name, SCHEDULER_NAME);
