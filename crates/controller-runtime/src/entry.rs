@@ -7,7 +7,7 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use serde::Deserialize;
 
-use self::wire_spec::WireSpec;
+use self::wire_spec::{WireSpec, WireStatus};
 use crate::{DecodeError, Key};
 
 /// An owner reference.
@@ -35,6 +35,8 @@ pub struct Header {
     pub finalizers: Vec<Box<str>>,
     /// `spec.nodeName`; empty for kinds without one.
     pub node: Arc<str>,
+    /// `status.phase`; empty for kinds without one.
+    pub phase: Box<str>,
     /// Has a deletion timestamp.
     pub deleting: bool,
 }
@@ -80,6 +82,8 @@ struct WireObject<'a> {
     metadata: WireMetadata<'a>,
     #[serde(default)]
     spec: WireSpec,
+    #[serde(default)]
+    status: WireStatus,
 }
 
 #[derive(Default, Deserialize)]
@@ -134,6 +138,7 @@ impl WireObject<'_> {
             owners: metadata.owner_references.unwrap_or_default().into_iter().map(WireOwner::into_owner).collect(),
             finalizers: metadata.finalizers.unwrap_or_default(),
             node: Arc::from(self.spec.0),
+            phase: Box::from(self.status.0),
             deleting: metadata.deletion_timestamp.is_some(),
         }
     }
@@ -175,7 +180,9 @@ mod tests {
                      "controller": true, "blockOwnerDeletion": true}],
             },
             "spec": {"nodeName": "node-1", "containers": []},
+            "status": {"phase": "Running"},
         }));
+        assert_eq!(&*header.phase, "Running");
         assert_eq!(header.key.to_string(), "n/p");
         assert_eq!((&*header.uid, &*header.resource_version, header.generation), ("u1", "7", 2));
         assert_eq!(header.label("app"), Some("a\"b"));

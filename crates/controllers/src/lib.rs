@@ -9,12 +9,16 @@ mod deployment;
 mod discovery;
 mod endpoints;
 mod endpointslice;
+mod garbagecollector;
 mod namespace;
+mod nodelifecycle;
 mod pod_control;
+mod podgc;
 mod replicaset;
 mod root_ca_publisher;
 mod serviceaccount;
 mod services;
 mod start;
+mod tainteviction;
 
 pub use start::{Config, start};

@@ -6,8 +6,10 @@ use controller_runtime::{Informers, Tasks, run};
 
 use crate::{
     context::Contexts, deployment::DeploymentController, endpoints::EndpointsController,
-    endpointslice::EndpointSliceController, namespace::NamespaceController, replicaset::ReplicaSetController,
+    endpointslice::EndpointSliceController, garbagecollector, namespace::NamespaceController,
+    nodelifecycle::NodeLifecycleController, podgc::PodGarbageCollector, replicaset::ReplicaSetController,
     root_ca_publisher::RootCaPublisher, serviceaccount::ServiceAccountController,
+    tainteviction::TaintEvictionController,
 };
 
 /// What controllers cannot read from the API.
@@ -34,4 +36,9 @@ pub fn start(clients: impl Fn(UserInfo) -> Client, tasks: &Tasks, config: Config
     run(tasks, ServiceAccountController::new(contexts.of("service-account-controller")), config.workers);
     let publisher = RootCaPublisher::new(contexts.of("root-ca-cert-publisher"), config.root_ca_pem);
     run(tasks, publisher, config.workers);
+    run(tasks, NodeLifecycleController::new(contexts.of("node-controller")), config.workers);
+    // Upstream's node controller did this once, and its account still may.
+    run(tasks, TaintEvictionController::new(contexts.of("node-controller")), config.workers);
+    run(tasks, PodGarbageCollector::new(contexts.of("pod-garbage-collector")), config.workers);
+    garbagecollector::start(tasks, contexts.of("generic-garbage-collector"));
 }

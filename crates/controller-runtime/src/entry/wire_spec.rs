@@ -1,5 +1,5 @@
-//! `spec.nodeName`, read without keeping anything else of a spec. Kinds whose spec is no object, or whose
-//! `nodeName` is no string, have none.
+//! `spec.nodeName` and `status.phase`, read without keeping anything else. Kinds whose spec or status is no object, or
+//! where these are no strings, have none.
 
 use std::fmt;
 
@@ -11,24 +11,33 @@ use serde::{
 #[derive(Default)]
 pub(super) struct WireSpec(pub(super) String);
 
+#[derive(Default)]
+pub(super) struct WireStatus(pub(super) String);
+
 /// A string, or empty for any other value.
 struct Text(String);
 
 impl<'de> Deserialize<'de> for WireSpec {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Find { inside: true }).map(WireSpec)
+        deserializer.deserialize_any(Find { inside: Some("nodeName") }).map(WireSpec)
+    }
+}
+
+impl<'de> Deserialize<'de> for WireStatus {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Find { inside: Some("phase") }).map(WireStatus)
     }
 }
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Find { inside: false }).map(Text)
+        deserializer.deserialize_any(Find { inside: None }).map(Text)
     }
 }
 
 struct Find {
-    /// Whether an object is looked into, or a string taken.
-    inside: bool,
+    /// The field to look for in an object; none to take a string.
+    inside: Option<&'static str>,
 }
 
 impl<'de> Visitor<'de> for Find {
@@ -41,7 +50,7 @@ impl<'de> Visitor<'de> for Find {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<String, A::Error> {
         let mut found = String::new();
         while let Some(field) = map.next_key::<std::borrow::Cow<'de, str>>()? {
-            if self.inside && field == "nodeName" {
+            if self.inside == Some(&*field) {
                 found = map.next_value::<Text>()?.0;
             } else {
                 map.next_value::<IgnoredAny>()?;
@@ -51,7 +60,7 @@ impl<'de> Visitor<'de> for Find {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
-        Ok(if self.inside { String::new() } else { text.to_owned() })
+        Ok(if self.inside.is_some() { String::new() } else { text.to_owned() })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<String, A::Error> {
