@@ -1,1 +1,3 @@
-
+//! The node's agent.
+mod pod;
+mod probe;
