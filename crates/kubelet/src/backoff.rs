@@ -44,6 +44,11 @@ impl Backoff {
         entries.insert(key.to_owned(), Entry { delay, updated: now });
     }
 
+    /// When the key was last noted.
+    pub(crate) fn updated(&self, key: &str) -> Option<Instant> {
+        self.entries.lock().get(key).map(|entry| entry.updated)
+    }
+
     pub(crate) fn forget(&self, key: &str) {
         self.entries.lock().remove(key);
     }

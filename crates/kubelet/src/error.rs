@@ -12,6 +12,8 @@ pub enum Error {
     Disk { doing: &'static str, path: PathBuf, source: io::Error },
     #[error("the container runtime does not answer: {0}")]
     Runtime(#[source] cri::CriError),
+    #[error("making the cgroups of pods: {0}")]
+    Cgroups(#[source] crate::cgroups::CgroupError),
     #[error("listening on {address}: {source}")]
     Listen { address: SocketAddr, source: io::Error },
     #[error("the kubelet's serving certificate: {0}")]

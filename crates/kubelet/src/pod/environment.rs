@@ -142,11 +142,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// `None` where an optional reference leads nowhere: the variable is then not set at all.
-fn value_from(
-    sources: &Sources<'_>,
-    variable: &EnvVar,
-    from: &EnvVarSource,
-) -> Result<Option<String>, EnvError> {
+fn value_from(sources: &Sources<'_>, variable: &EnvVar, from: &EnvVarSource) -> Result<Option<String>, EnvError> {
     let namespace = || sources.pod.metadata.namespace.clone().unwrap_or_default();
     if let Some(field) = &from.field_ref {
         return Ok(Some(field_value(sources, &field.field_path)?));

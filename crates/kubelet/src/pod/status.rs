@@ -12,15 +12,16 @@ use api::{
 };
 
 use super::observed::Observed;
-pub(crate) use conditions::{CONTAINERS_READY, INITIALIZED, READY, READY_TO_START};
+pub(crate) use conditions::OWN_CONDITIONS;
 pub(crate) use containers::WaitReasons;
 
-/// What probes say of a container that runs.
+/// What probes say of a container that runs; none where they have not said anything yet, as after the kubelet itself
+/// was started anew.
 pub(crate) trait Health {
     /// Whether it passed its startup probe, or has none.
-    fn started(&self, pod: &Pod, container: &api::core::v1::Container, id: &str) -> bool;
+    fn started(&self, container: &api::core::v1::Container, id: &str) -> Option<bool>;
     /// Whether it passed its readiness probe last time, or has none.
-    fn ready(&self, pod: &Pod, container: &api::core::v1::Container, id: &str) -> bool;
+    fn ready(&self, container: &api::core::v1::Container, id: &str) -> Option<bool>;
 }
 
 /// Everything the status follows from.

@@ -60,7 +60,8 @@ fn whole_objects_come_first() {
 
 #[test]
 fn what_is_missing_is_named() {
-    let error = |from: Value| make(json!({"name": "c", "env": [{"name": "X", "valueFrom": from}]}), json!([])).unwrap_err();
+    let error =
+        |from: Value| make(json!({"name": "c", "env": [{"name": "X", "valueFrom": from}]}), json!([])).unwrap_err();
     let key = |name: &str, key: &str| json!({"configMapKeyRef": {"name": name, "key": key}});
     assert_eq!(error(key("gone", "a")), "configmap \"gone\" not found");
     assert_eq!(error(key("m", "zz")), "couldn't find key zz in ConfigMap n/m");
@@ -78,8 +79,15 @@ fn services_have_variables() {
     let made = make(json!({"name": "c", "env": [{"name": "U", "value": "$(MY_DB_PORT)"}]}), services).unwrap();
     let names: Vec<&str> = made.iter().map(|(k, _)| k.as_str()).collect();
     let expect = [
-        "U", "MY_DB_PORT", "MY_DB_PORT_5432_TCP", "MY_DB_PORT_5432_TCP_ADDR", "MY_DB_PORT_5432_TCP_PORT",
-        "MY_DB_PORT_5432_TCP_PROTO", "MY_DB_SERVICE_HOST", "MY_DB_SERVICE_PORT", "MY_DB_SERVICE_PORT_SQL",
+        "U",
+        "MY_DB_PORT",
+        "MY_DB_PORT_5432_TCP",
+        "MY_DB_PORT_5432_TCP_ADDR",
+        "MY_DB_PORT_5432_TCP_PORT",
+        "MY_DB_PORT_5432_TCP_PROTO",
+        "MY_DB_SERVICE_HOST",
+        "MY_DB_SERVICE_PORT",
+        "MY_DB_SERVICE_PORT_SQL",
     ];
     assert_eq!(names, expect);
     assert_eq!(made[0].1, "tcp://10.96.0.5:5432");

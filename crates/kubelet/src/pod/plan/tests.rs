@@ -42,7 +42,8 @@ fn seen(pod: &Pod, texts: &[&str]) -> Vec<ContainerSeen> {
             let (who, what) = text.split_once(' ').unwrap();
             let (name, sandbox_id) = who.split_once('@').unwrap();
             let (state, code) = what.split_once('=').unwrap_or((what, "0"));
-            let container = spec.containers.iter().chain(spec.init_containers.iter().flatten()).find(|c| c.name == name);
+            let container =
+                spec.containers.iter().chain(spec.init_containers.iter().flatten()).find(|c| c.name == name);
             ContainerSeen {
                 id: format!("{name}-id"),
                 name: name.to_owned(),

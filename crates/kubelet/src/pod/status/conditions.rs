@@ -7,13 +7,14 @@ use api::{
 
 use super::{Facts, seconds};
 
-pub(crate) const READY_TO_START: &str = "PodReadyToStartContainers";
-pub(crate) const INITIALIZED: &str = "Initialized";
-pub(crate) const READY: &str = "Ready";
-pub(crate) const CONTAINERS_READY: &str = "ContainersReady";
+const READY_TO_START: &str = "PodReadyToStartContainers";
+const INITIALIZED: &str = "Initialized";
+const READY: &str = "Ready";
+const CONTAINERS_READY: &str = "ContainersReady";
 const SCHEDULED: &str = "PodScheduled";
 
-const OWN: [&str; 4] = [READY_TO_START, INITIALIZED, READY, CONTAINERS_READY];
+/// Written by the kubelet (the last one only where the scheduler has not); all others belong to somebody else.
+pub(crate) const OWN_CONDITIONS: [&str; 5] = [READY_TO_START, INITIALIZED, READY, CONTAINERS_READY, SCHEDULED];
 
 /// Status, reason and message of a condition.
 type Finding = (bool, Option<&'static str>, Option<String>);
@@ -21,7 +22,7 @@ type Finding = (bool, Option<&'static str>, Option<String>);
 pub(crate) fn all(facts: &Facts<'_>, spec: &PodSpec, old: &PodStatus, status: &PodStatus) -> Vec<PodCondition> {
     let before = old.conditions.as_deref().unwrap_or_default();
     let mut conditions: Vec<PodCondition> =
-        before.iter().filter(|c| !OWN.contains(&c.type_.as_str()) && c.type_ != SCHEDULED).cloned().collect();
+        before.iter().filter(|c| !OWN_CONDITIONS.contains(&c.type_.as_str())).cloned().collect();
     let init = status.init_container_statuses.as_deref().unwrap_or_default();
     let regular = status.container_statuses.as_deref().unwrap_or_default();
     let phase = status.phase.as_deref().unwrap_or_default();

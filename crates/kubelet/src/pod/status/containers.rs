@@ -52,16 +52,15 @@ fn status(facts: &Facts<'_>, container: &Container, old: Option<&[ContainerStatu
         status.last_state = old.and_then(|o| o.last_state.clone());
     }
     wait(facts, container, init, &mut status);
-    health(facts, container, init, &mut status);
+    health(facts, container, old, init, &mut status);
     status
 }
 
 /// A container that waits says why, and what it ended with moves to the past.
 fn wait(facts: &Facts<'_>, container: &Container, init: bool, status: &mut ContainerStatus) {
     let latest = facts.observed.latest(&container.name);
-    let done = init
-        && !is_restartable_init(container)
-        && latest.is_some_and(|c| c.state == State::Exited && c.exit_code == 0);
+    let done =
+        init && !is_restartable_init(container) && latest.is_some_and(|c| c.state == State::Exited && c.exit_code == 0);
     if facts.over || done || !should_start(facts.pod, container, facts.observed) {
         return;
     }
@@ -73,7 +72,13 @@ fn wait(facts: &Facts<'_>, container: &Container, init: bool, status: &mut Conta
     status.state = Some(waiting(reason, message));
 }
 
-fn health(facts: &Facts<'_>, container: &Container, init: bool, status: &mut ContainerStatus) {
+fn health(
+    facts: &Facts<'_>,
+    container: &Container,
+    old: Option<&ContainerStatus>,
+    init: bool,
+    status: &mut ContainerStatus,
+) {
     let running = status.state.as_ref().is_some_and(|s| s.running.is_some());
     let id = facts.observed.latest(&container.name).map(|c| c.id.as_str()).unwrap_or_default();
     if init && !is_restartable_init(container) {
@@ -82,9 +87,12 @@ fn health(facts: &Facts<'_>, container: &Container, init: bool, status: &mut Con
         status.ready = ended.is_some_and(|t| t.exit_code == 0);
         return;
     }
-    let started = running && facts.health.started(facts.pod, container, id);
+    // Until probes have spoken, the same container is what it was.
+    let same = old.filter(|o| o.container_id.is_some() && o.container_id == status.container_id);
+    let was_started = same.is_some_and(|o| o.started == Some(true));
+    let started = running && facts.health.started(container, id).unwrap_or(was_started);
     status.started = Some(started);
-    status.ready = started && facts.health.ready(facts.pod, container, id);
+    status.ready = started && facts.health.ready(container, id).unwrap_or(same.is_some_and(|o| o.ready));
 }
 
 fn from_seen(facts: &Facts<'_>, container: &Container, seen: &ContainerSeen) -> ContainerStatus {

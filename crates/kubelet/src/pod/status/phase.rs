@@ -16,12 +16,7 @@ struct Counts {
     succeeded: usize,
 }
 
-pub(crate) fn phase(
-    spec: &PodSpec,
-    init: &[ContainerStatus],
-    regular: &[ContainerStatus],
-    over: bool,
-) -> &'static str {
+pub(crate) fn phase(spec: &PodSpec, init: &[ContainerStatus], regular: &[ContainerStatus], over: bool) -> &'static str {
     let mut counts = Counts::default();
     let initialized = regular.iter().any(ever_ran);
     for container in spec.init_containers.iter().flatten() {
@@ -58,7 +53,11 @@ fn stopped(counts: &Counts, policy: &str, over: bool) -> &'static str {
     let all_well = counts.stopped == counts.succeeded;
     match policy {
         _ if over => {
-            if all_well { "Succeeded" } else { "Failed" }
+            if all_well {
+                "Succeeded"
+            } else {
+                "Failed"
+            }
         }
         "Always" => "Running",
         _ if all_well => "Succeeded",

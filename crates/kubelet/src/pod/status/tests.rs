@@ -9,11 +9,11 @@ use crate::pod::observed::{ContainerSeen, SandboxSeen, State};
 struct Healthy(bool);
 
 impl Health for Healthy {
-    fn started(&self, _: &Pod, _: &api::core::v1::Container, _: &str) -> bool {
-        true
+    fn started(&self, _: &api::core::v1::Container, _: &str) -> Option<bool> {
+        Some(true)
     }
-    fn ready(&self, _: &Pod, _: &api::core::v1::Container, _: &str) -> bool {
-        self.0
+    fn ready(&self, _: &api::core::v1::Container, _: &str) -> Option<bool> {
+        Some(self.0)
     }
 }
 
@@ -184,9 +184,7 @@ fn a_pod_with_nothing_yet() {
 
 #[test]
 fn initialization_holds_the_phase() {
-    let spec = |policy: &str| {
-        json!({"restartPolicy": policy, "initContainers": [{"name": "i"}], "containers": [{"name": "a"}]})
-    };
+    let spec = |policy: &str| json!({"restartPolicy": policy, "initContainers": [{"name": "i"}], "containers": [{"name": "a"}]});
     let phase = |policy: &str, containers| {
         status(&pod(spec(policy)), &observed(containers), &WaitReasons::new(), false).phase.unwrap()
     };

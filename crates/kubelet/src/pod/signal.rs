@@ -1,0 +1,97 @@
+//! How the rest of the kubelet speaks to the worker of a pod: a slot with the newest state, and a bell.
+
+use std::sync::Arc;
+
+use api::core::v1::Pod;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::status::Verdict;
+
+/// What the worker has to know. The newest counts; nothing queues up.
+#[derive(Clone)]
+pub(crate) struct Input {
+    /// As the API last showed it.
+    pub(crate) pod: Arc<Pod>,
+    /// It is no longer in the API.
+    pub(crate) gone: bool,
+    /// Somebody in this kubelet decided that the pod must end.
+    pub(crate) verdict: Option<Verdict>,
+    /// Something the pod refers to changed.
+    pub(crate) references_changed: bool,
+}
+
+pub(crate) struct Signal {
+    input: Mutex<Input>,
+    bell: Notify,
+    /// Rung when the pod has to end, or sooner than it was told.
+    hurry: Notify,
+}
+
+impl Signal {
+    pub(crate) fn new(pod: Arc<Pod>, verdict: Option<Verdict>) -> Self {
+        let input = Input { pod, gone: false, verdict, references_changed: false };
+        Self { input: Mutex::new(input), bell: Notify::new(), hurry: Notify::new() }
+    }
+
+    pub(crate) fn ring(&self) {
+        self.bell.notify_one();
+    }
+
+    /// Changes the state and rings; also hurries what must not go on when the pod is to end.
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Input)) {
+        let mut input = self.input.lock();
+        let before = (input.grace(), input.is_ending());
+        change(&mut input);
+        let hurry = input.is_ending() && before != (input.grace(), true);
+        drop(input);
+        if hurry {
+            self.hurry.notify_waiters();
+            self.hurry.notify_one();
+        }
+        self.ring();
+    }
+
+    pub(crate) fn read(&self) -> Input {
+        let mut input = self.input.lock();
+        let copy = input.clone();
+        input.references_changed = false;
+        copy
+    }
+
+    pub(crate) fn pod(&self) -> Arc<Pod> {
+        self.input.lock().pod.clone()
+    }
+
+    pub(crate) async fn rung(&self) {
+        self.bell.notified().await;
+    }
+
+    /// Returns when the pod has to end, or sooner than before.
+    pub(crate) async fn hurried(&self) {
+        self.hurry.notified().await;
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        self.input.lock().is_ending()
+    }
+}
+
+impl Input {
+    pub(crate) fn is_ending(&self) -> bool {
+        self.gone || self.verdict.is_some() || self.pod.metadata.deletion_timestamp.is_some()
+    }
+
+    /// Seconds the containers have to end, at least one.
+    pub(crate) fn grace(&self) -> i64 {
+        let meta = &self.pod.metadata;
+        let own = self.pod.spec.as_ref().and_then(|s| s.termination_grace_period_seconds).unwrap_or(30);
+        let asked = match meta.deletion_timestamp {
+            Some(_) => meta.deletion_grace_period_seconds.unwrap_or(own),
+            // It was taken out of the API by force.
+            None if self.gone => 1,
+            None => own,
+        };
+        asked.max(1)
+    }
+}
