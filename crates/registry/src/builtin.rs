@@ -159,11 +159,11 @@ impl<K: Kind> Resource for BuiltIn<K> {
         K::cells(object, now)
     }
 
-    fn into_stored(&self, object: &mut Object) {
+    fn to_stored_form(&self, object: &mut Object) {
         K::into_stored(object);
     }
 
-    fn from_stored(&self, object: &mut Object) {
+    fn to_served_form(&self, object: &mut Object) {
         K::from_stored(object);
     }
 }

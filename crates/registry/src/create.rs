@@ -105,7 +105,7 @@ impl Registry {
             }
             return Ok(Written { bytes: encode(&object), created: true });
         }
-        resource.into_stored(&mut object);
+        resource.to_stored_form(&mut object);
         let unstamped = Unstamped::new(&object);
         drop(object);
         let mut write = Write::create(key, store::Value::built(move |revision| unstamped.stamp(revision.0)));

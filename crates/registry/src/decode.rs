@@ -168,6 +168,6 @@ fn finish(expected: &Expected<'_>, cx: &RequestContext, decoded: Decoded) -> Res
 /// A stored object as a tree, in this resource's version.
 pub(crate) fn stored(resource: &dyn Resource, bytes: &[u8]) -> Result<Object, Status> {
     let mut object = Object::from_slice(bytes).map_err(Status::internal)?;
-    resource.from_stored(&mut object);
+    resource.to_served_form(&mut object);
     Ok(object)
 }

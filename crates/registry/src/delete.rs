@@ -23,12 +23,12 @@ const MAX_ATTEMPTS: usize = 64;
 
 enum Failure {
     Raced,
-    Refused(Status),
+    Refused(Box<Status>),
 }
 
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
-        Self::Refused(status)
+        Self::Refused(Box::new(status))
     }
 }
 
@@ -53,7 +53,7 @@ impl Registry {
         for _ in 0..MAX_ATTEMPTS {
             match self.attempt_delete(resource, cx, options).await {
                 Ok(deleted) => return Ok(deleted),
-                Err(Failure::Refused(status)) => return Err(status),
+                Err(Failure::Refused(status)) => return Err(*status),
                 Err(Failure::Raced) => {}
             }
         }
@@ -130,7 +130,7 @@ impl Registry {
         stored: &Arc<KeyValue>,
     ) -> Result<Arc<KeyValue>, Failure> {
         let mut object = object.clone();
-        resource.into_stored(&mut object);
+        resource.to_stored_form(&mut object);
         let unstamped = Unstamped::new(&object);
         let value = store::Value::built(move |revision| unstamped.stamp(revision.0));
         let mut write = Write::update(stored.key.clone(), stored.mod_revision, value);
@@ -189,7 +189,7 @@ impl Registry {
 fn raced(resource: &dyn Resource, name: &str, error: &WriteError) -> Failure {
     match error {
         WriteError::Conflict { .. } => Failure::Raced,
-        error => Failure::Refused(failure::of_write(resource.facts(), name, error)),
+        error => failure::of_write(resource.facts(), name, error).into(),
     }
 }
 

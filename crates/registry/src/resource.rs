@@ -126,8 +126,8 @@ pub trait Resource: Send + Sync + 'static {
     fn cells(&self, object: &Object, now: Now) -> Vec<Value>;
 
     /// To the version that lies in the store.
-    fn into_stored(&self, _object: &mut Object) {}
+    fn to_stored_form(&self, _object: &mut Object) {}
 
     /// From the version that lies in the store.
-    fn from_stored(&self, _object: &mut Object) {}
+    fn to_served_form(&self, _object: &mut Object) {}
 }

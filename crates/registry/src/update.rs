@@ -43,12 +43,12 @@ pub(crate) struct Update<'a> {
 enum Failure {
     /// Somebody else was faster.
     Raced,
-    Refused(Status),
+    Refused(Box<Status>),
 }
 
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
-        Self::Refused(status)
+        Self::Refused(Box::new(status))
     }
 }
 
@@ -70,7 +70,7 @@ impl Registry {
         for _ in 0..MAX_ATTEMPTS {
             match self.attempt(update).await {
                 Ok(written) => return Ok(written),
-                Err(Failure::Refused(status)) => return Err(status),
+                Err(Failure::Refused(status)) => return Err(*status),
                 Err(Failure::Raced) => {}
             }
         }
@@ -95,7 +95,7 @@ impl Registry {
             if cx.dry_run {
                 return Ok(());
             }
-            resource.into_stored(&mut object);
+            resource.to_stored_form(&mut object);
             let unstamped = Unstamped::new(&object);
             let value = store::Value::built(move |revision| unstamped.stamp(revision.0));
             match self.store().commit(Write::update(stored.key.clone(), stored.mod_revision, value)).await {
@@ -185,7 +185,7 @@ impl Registry {
     async fn change_of_nothing(&self, update: &Update<'_>) -> Result<Written, Failure> {
         let Update { resource, cx, subresource, source } = update;
         let facts = resource.facts();
-        let absent = || Failure::Refused(Status::not_found(&facts.group_resource(), &cx.name));
+        let absent = || Failure::from(Status::not_found(&facts.group_resource(), &cx.name));
         let (object, applied) = match source {
             Source::Put(object) if facts.create_on_update && subresource.is_empty() => {
                 let mut object = (*object).clone();
@@ -248,7 +248,7 @@ impl Registry {
             return Ok(Written { bytes: encode(&new), created: false });
         }
         let answer = gone.then(|| encode(&new));
-        resource.into_stored(&mut new);
+        resource.to_stored_form(&mut new);
         let unstamped = Unstamped::new(&new);
         if !gone && unstamped.equals(&stored.value, stored.mod_revision.0) {
             return Ok(Written { bytes: self.shown(resource.as_ref(), &stored.value)?, created: false });
@@ -267,7 +267,7 @@ impl Registry {
         }
         let committed = self.store().commit(write).await.map_err(|error| match error {
             WriteError::Conflict { .. } => Failure::Raced,
-            error => Failure::Refused(failure::of_write(facts, &cx.name, &error)),
+            error => failure::of_write(facts, &cx.name, &error).into(),
         })?;
         match (answer, committed.current()) {
             (Some(bytes), _) => {
@@ -330,11 +330,7 @@ fn check_preconditions(update: &Update<'_>, new: &mut Object, old: &Object) -> R
 /// Keeps what this way of writing may not change.
 fn split(facts: &crate::Facts, subresource: &str, new: &mut Object, old: &Object) {
     match subresource {
-        "" => {
-            if facts.has(Subresource::Status) {
-                keep_field(new, old, "status");
-            }
-        }
+        "" if facts.has(Subresource::Status) => keep_field(new, old, "status"),
         "status" => {
             let names: Vec<String> = new.map().keys().chain(old.map().keys()).cloned().collect();
             for name in names.iter().filter(|name| !matches!(name.as_str(), "metadata" | "status")) {
