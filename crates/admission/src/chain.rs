@@ -7,8 +7,8 @@ use async_trait::async_trait;
 
 use crate::{
     Objects, Request, default_toleration_seconds::DefaultTolerationSeconds, namespace_lifecycle::NamespaceLifecycle,
-    node_restriction::NodeRestriction, priority::Priority, service_account::ServiceAccount,
-    taint_nodes_by_condition::TaintNodesByCondition,
+    node_restriction::NodeRestriction, priority::Priority, runtime_class::RuntimeClass,
+    service_account::ServiceAccount, taint_nodes_by_condition::TaintNodesByCondition,
 };
 
 /// One concern of admission. Both steps do nothing unless a plug-in says otherwise.
@@ -54,6 +54,7 @@ impl Chain {
             Box::new(TaintNodesByCondition),
             Box::new(Priority),
             Box::new(DefaultTolerationSeconds),
+            Box::new(RuntimeClass),
         ];
         Self { plugins, objects }
     }

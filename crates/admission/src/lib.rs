@@ -7,6 +7,7 @@ mod namespace_lifecycle;
 mod node_restriction;
 mod priority;
 mod request;
+mod runtime_class;
 mod service_account;
 mod taint_nodes_by_condition;
 

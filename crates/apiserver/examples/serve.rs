@@ -9,8 +9,8 @@ async fn main() -> anyhow::Result<()> {
     let (Some(dir), Some(port)) = (arguments.next(), arguments.next()) else {
         anyhow::bail!("usage: serve DIR PORT");
     };
-    let cluster = cluster::Cluster::start(dir.into(), port.parse()?).await?;
-    println!("{} {}", cluster.url(), cluster.file("admin.crt").display());
+    let cluster = cluster::Cluster::start(dir.into(), port.parse()?, apiserver::Anonymous::Everything).await?;
+    println!("{} {} {}", cluster.url(), cluster.kubeconfig()?.display(), cluster.server.is_ready());
     tokio::signal::ctrl_c().await?;
     Ok(())
 }

@@ -51,6 +51,11 @@ struct Lookup(Weak<Inner>);
 impl Objects for Lookup {
     async fn get(&self, resource: Gvr<'_>, namespace: &str, name: &str) -> Result<Option<Object>, Status> {
         let inner = self.0.upgrade().ok_or_else(stopped)?;
+        let (group, version, plural) = resource;
+        if inner.live.registry.resources().find(group, version, plural).is_none() {
+            // Of what is not served there are no objects.
+            return Ok(None);
+        }
         inner.live.get(resource, namespace, name).await
     }
 

@@ -133,10 +133,10 @@ impl ApiServer {
                 bound.node = Some(reference(&node));
             }
             (api_version, kind) => {
-                return Err(Status::bad_request(format!(
-                    "cannot bind token to object of type {}/{kind}",
-                    if api_version.is_empty() { "" } else { api_version }
-                )));
+                let gv = apimachinery::GroupVersion::parse(api_version)
+                    .unwrap_or_else(|| apimachinery::GroupVersion::new("", api_version));
+                let gvk = apimachinery::GroupVersionKind::new(gv.group, gv.version, kind);
+                return Err(Status::bad_request(format!("cannot bind token to object of type {gvk}")));
             }
         }
         Ok(())

@@ -23,7 +23,7 @@ impl Drop for Cluster {
 }
 
 impl Cluster {
-    pub async fn start(dir: PathBuf, port: u16) -> anyhow::Result<Self> {
+    pub async fn start(dir: PathBuf, port: u16, anonymous: Anonymous) -> anyhow::Result<Self> {
         let pki = Folder::open(dir.join("pki"))?;
         let authority = pki.authority("ca", "kubernetes-ca")?;
         let loopback = [std::net::Ipv4Addr::LOCALHOST.into()];
@@ -43,7 +43,7 @@ impl Cluster {
         let config = Config {
             advertise_address: address.ip(),
             advertise_port: address.port(),
-            anonymous: Anonymous::Everything,
+            anonymous,
             authorization: AuthorizationModes { node: true, rbac: true },
             api_audiences: vec![issuer.clone()],
             issuer,
@@ -64,5 +64,22 @@ impl Cluster {
 
     pub fn url(&self) -> String {
         format!("https://{}", self.address)
+    }
+
+    /// Writes an administrator's kubeconfig and answers its path.
+    pub fn kubeconfig(&self) -> anyhow::Result<PathBuf> {
+        let path = self.dir.join("admin.conf");
+        let config = serde_json::json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "c", "cluster": {
+                "server": self.url(), "certificate-authority": self.file("ca.crt")}}],
+            "users": [{"name": "u", "user": {
+                "client-certificate": self.file("admin.crt"), "client-key": self.file("admin.key")}}],
+            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+            "current-context": "x",
+        });
+        std::fs::write(&path, config.to_string())?;
+        Ok(path)
     }
 }
