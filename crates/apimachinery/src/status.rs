@@ -78,7 +78,7 @@ pub struct Status {
     #[serde(default, skip_serializing_if = "Reason::is_unknown")]
     pub reason: Reason,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub details: Option<Details>,
+    pub details: Option<Box<Details>>,
     #[serde(default, skip_serializing_if = "is_zero_code")]
     pub code: u16,
     /// Where an expired list may go on, at the price of a seam; stands in the metadata on the wire.
@@ -118,7 +118,7 @@ impl Status {
     }
 
     pub fn with_details(mut self, details: Details) -> Self {
-        self.details = Some(details);
+        self.details = Some(Box::new(details));
         self
     }
 

@@ -27,7 +27,7 @@ pub(crate) fn too_large_version(asked: u64, current: u64) -> Status {
         message: "Too large resource version".to_owned(),
         ..Cause::default()
     }];
-    status.details = Some(Details { causes, retry_after_seconds: 1, ..Details::default() });
+    status.details = Some(Box::new(Details { causes, retry_after_seconds: 1, ..Details::default() }));
     status
 }
 
