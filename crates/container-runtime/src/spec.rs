@@ -123,8 +123,11 @@ impl Parts<'_> {
             "env": self.environment(&user, tty),
             "cwd": self.working_directory(),
             "capabilities": {"bounding": set, "effective": active, "permitted": active},
-            "noNewPrivileges": security.no_new_privs,
         });
+        if security.no_new_privs {
+            // Absent, not false: libcontainer loads the seccomp filter late if the field is there, which needs it true.
+            process["noNewPrivileges"] = json!(true);
+        }
         if let Some(adjust) = self.linux().resources.map(|r| r.oom_score_adj) {
             process["oomScoreAdj"] = json!(adjust.max(own_oom_score()));
         }

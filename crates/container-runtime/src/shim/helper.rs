@@ -25,7 +25,10 @@ use crate::shim::signals;
 
 /// A start takes milliseconds; a machine under heavy load, seconds.
 const TIMEOUT_MILLISECONDS: u16 = 60_000;
-const ANSWER_BYTES: u64 = 16 * 1024;
+/// One write of a pipe: the answer comes whole, and its reader need not wait for the end of the stream, which the
+/// container's waiting first process holds open.
+const ANSWER_BYTES: usize = 4096;
+const ERROR_CHARACTERS: usize = 900;
 
 /// What a process gets as its standard streams.
 pub(super) enum Stdio {
@@ -45,6 +48,7 @@ fn in_child(work: impl FnOnce() -> Result<i32, String>) -> Result<i32, String> {
             drop(read);
             let work = std::panic::AssertUnwindSafe(work);
             let result = std::panic::catch_unwind(work).unwrap_or_else(|_| Err("libcontainer panicked".into()));
+            let result = result.map_err(|error| error.chars().take(ERROR_CHARACTERS).collect::<String>());
             let bytes = serde_json::to_vec(&result).unwrap_or_default();
             // If the shim is gone nobody reads.
             File::from(write).write_all(&bytes).unwrap_or_default();
@@ -60,10 +64,12 @@ fn in_child(work: impl FnOnce() -> Result<i32, String>) -> Result<i32, String> {
             other => break other,
         }
     };
-    let mut bytes = Vec::new();
+    let mut bytes = vec![0; ANSWER_BYTES];
     if matches!(answered, Ok(1..)) {
-        File::from(read).take(ANSWER_BYTES).read_to_end(&mut bytes).map_err(|e| format!("read: {e}"))?;
+        let length = File::from(read).read(&mut bytes).map_err(|e| format!("read: {e}"))?;
+        bytes.truncate(length);
     } else {
+        bytes.clear();
         // It may have ended by itself; then there is nobody to kill.
         kill(child, Signal::SIGKILL).unwrap_or_default();
     }
