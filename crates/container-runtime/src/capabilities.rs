@@ -79,6 +79,12 @@ pub(crate) fn bounding() -> &'static BTreeSet<&'static str> {
     })
 }
 
+/// As bits. Names may or may not begin with `CAP_`.
+pub(crate) fn mask(names: &[String]) -> u64 {
+    let bit = |name: &String| NAMES.iter().position(|known| *known == name.trim_start_matches("CAP_"));
+    names.iter().filter_map(bit).fold(0, |mask, bit| mask | (1 << bit))
+}
+
 /// The set for a container, as names with `CAP_`. An unknown name, or one we lack ourselves, is an error.
 pub(crate) fn for_container(
     privileged: bool,

@@ -35,8 +35,6 @@ type Result<T> = std::result::Result<T, CriError>;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct State {
     pub(crate) status: Status,
-    /// A reason other than what the exit code says.
-    pub(crate) reason: Option<&'static str>,
 }
 
 #[derive(Debug)]
@@ -74,8 +72,8 @@ impl Container {
         *self.resources.lock().unwrap_or_else(PoisonError::into_inner) = to;
     }
 
-    fn set(&self, status: Status, reason: Option<&'static str>) {
-        self.state.send_replace(State { status, reason });
+    fn set(&self, status: Status) {
+        self.state.send_replace(State { status });
     }
 
     /// Takes the end its shim tells of; answers whether it was news.
@@ -97,7 +95,7 @@ impl Container {
             }
             state.status.finished_at = now();
             state.status.exit_code = UNKNOWN_EXIT;
-            state.reason = Some("Unknown");
+            state.status.reason = "Unknown".into();
             true
         })
     }
@@ -271,12 +269,18 @@ impl Runtime {
         match shim.call(Call::Start(start)).await {
             Ok(pid) => {
                 // It may have ended already; then the end, told meanwhile, stands.
+                let path = self.inner.layout.container(&record.id).join("status.json");
+                let written = disk::read::<Status>(&path).map_err(internal("cannot read the container's status"))?;
+                let status = written.unwrap_or(Status { pid, started_at: now(), ..Status::default() });
                 container.state.send_if_modified(|state| {
-                    if state.status.started_at == 0 {
-                        state.status.pid = pid;
-                        state.status.started_at = now();
+                    let news = state.status.started_at == 0;
+                    if news && status.finished_at == 0 {
+                        state.status = status;
+                    } else if news {
+                        // Its end is on the way as an event, which tells listeners.
+                        state.status = Status { finished_at: 0, ..status };
                     }
-                    true
+                    news
                 });
                 self.tell(&record.sandbox, &record.id, v1::ContainerEventType::ContainerStartedEvent);
                 Ok(())
@@ -294,13 +298,14 @@ impl Runtime {
             finished_at: time,
             exit_code: START_FAILED_EXIT,
             message: message.clone(),
+            reason: "StartError".into(),
             ..Status::default()
         };
         let path = self.inner.layout.container(&record.id).join("status.json");
         if let Err(error) = disk::write(&path, &status) {
             tracing::warn!(container = record.id, %error, "cannot write the status of a container that did not start");
         }
-        container.set(status, Some("StartError"));
+        container.set(status);
         self.clean_cgroup(record.cgroup.clone()).await;
         self.tell(&record.sandbox, &record.id, v1::ContainerEventType::ContainerStoppedEvent);
         CriError::unknown(message)
@@ -317,7 +322,13 @@ impl Runtime {
 
     pub(crate) async fn clean_cgroup(&self, group: PathBuf) {
         let directories = self.inner.hierarchies.directories(&group);
-        let removed = self.blocking(move || cgroup::remove(&directories)).await;
+        let holding = self.kill_directories(&group);
+        let removed = self
+            .blocking(move || {
+                cgroup::kill_all(&holding);
+                cgroup::remove(&directories)
+            })
+            .await;
         if let Ok(Err(error)) = removed {
             tracing::warn!(group = %group.display(), %error, "cannot remove a container's cgroup");
         }
@@ -411,12 +422,11 @@ impl OwnedParts<'_> {
 
     /// The process of a command run in the container.
     pub(crate) fn command(&self, command: &[String], tty: bool) -> Result<serde_json::Value> {
-        self.parts().process(Some((command, tty)))
+        self.parts().command(command, tty)
     }
 }
 
 /// The error of a start in the words people search for.
 fn start_message(error: &str) -> String {
-    format!("failed to create containerd task: failed to create shim task: OCI runtime create failed: {error}: unknown")
-        .replace("failed to create containerd task: failed to create shim task: ", "")
+    format!("failed to create task: failed to create shim task: OCI runtime create failed: {error}: unknown")
 }

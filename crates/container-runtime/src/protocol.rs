@@ -106,6 +106,9 @@ pub(crate) struct Status {
     pub(crate) exit_code: i32,
     pub(crate) oom_killed: bool,
     pub(crate) message: String,
+    /// A reason other than what the exit code says; empty if there is none.
+    #[serde(default)]
+    pub(crate) reason: String,
 }
 
 /// Nanoseconds since 1970.

@@ -278,8 +278,10 @@ impl Runtime {
         let folder = self.inner.layout.container(&record.id);
         let status: Status = disk::read(&folder.join("status.json"))?.unwrap_or_default();
         let alive = self.find_sandbox(&record.sandbox).is_some_and(|s| s.shim().is_some());
-        let container = Container::new(record, State { status, reason: None });
+        let container = Container::new(record, State { status });
         if !alive && container.lost() {
+            // A shim that was killed alone leaves its containers behind; nobody holds their output any more.
+            cgroup::kill_all(&self.kill_directories(&container.record.cgroup));
             disk::write(&folder.join("status.json"), &container.state().status)?;
         }
         if container.state().status.finished_at != 0 {

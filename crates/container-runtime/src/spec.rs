@@ -134,6 +134,24 @@ impl Parts<'_> {
         Ok(process)
     }
 
+    /// One more process. Under a seccomp filter it begins with what loading the filter needs, and gives that up when it
+    /// executes its program; see the shim's executor.
+    pub(crate) fn command(&self, command: &[String], tty: bool) -> Result<Value> {
+        let mut process = self.process(Some((command, tty)))?;
+        if self.seccomp(&process)?.is_some() {
+            for set in ["bounding", "effective", "permitted"] {
+                if let Some(names) = process["capabilities"][set].as_array_mut() {
+                    for name in ["CAP_SYS_ADMIN", "CAP_SETPCAP"] {
+                        if !names.iter().any(|given| given == name) {
+                            names.push(json!(name));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(process)
+    }
+
     fn arguments(&self) -> Result<Vec<String>> {
         let config = self.config;
         let mut arguments =

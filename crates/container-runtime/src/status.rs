@@ -25,8 +25,8 @@ impl State {
         if self.status.finished_at == 0 {
             return String::new();
         }
-        let reason = if let Some(reason) = self.reason {
-            reason
+        let reason = if !self.status.reason.is_empty() {
+            &self.status.reason
         } else if self.status.oom_killed {
             "OOMKilled"
         } else if self.status.exit_code == 0 {

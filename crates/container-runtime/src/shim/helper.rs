@@ -20,8 +20,12 @@ use nix::{
     },
     unistd::{ForkResult, fork},
 };
+use oci_spec::runtime::{LinuxSeccomp, Spec};
 
-use crate::shim::signals;
+use crate::{
+    capabilities,
+    shim::{executor::Program, signals},
+};
 
 /// A start takes milliseconds; a machine under heavy load, seconds.
 const TIMEOUT_MILLISECONDS: u16 = 60_000;
@@ -91,7 +95,11 @@ fn explain(error: &dyn std::error::Error) -> String {
         }
         cause = inner.source();
     }
-    text
+    // What the container's own last step says stands for itself.
+    match text.rsplit_once("error in executing process : ") {
+        Some((_, why)) => format!("unable to start container process: {why}"),
+        None => text,
+    }
 }
 
 fn with_stdio(builder: ContainerBuilder, stdio: Stdio) -> ContainerBuilder {
@@ -108,6 +116,7 @@ pub(super) fn create(id: &str, bundle: &Path, state: &Path, stdio: Stdio) -> Res
     in_child(|| {
         fs::create_dir_all(state).map_err(|e| format!("cannot create {}: {e}", state.display()))?;
         let builder = with_stdio(ContainerBuilder::new(id.to_owned(), SyscallType::default()), stdio)
+            .with_executor(Program { confine: None })
             .with_root_path(state)
             .map_err(|e| explain(&e))?;
         let container =
@@ -126,8 +135,17 @@ pub(super) fn release(id: &str, state: &Path) -> Result<(), String> {
     stream.write_all(b"start container").map_err(|e| format!("cannot release the container: {e}"))
 }
 
+/// The container's own filter and bounding set, for one more process in it.
+fn confinement(bundle: &Path) -> Result<Option<(LinuxSeccomp, u64)>, String> {
+    let spec = Spec::load(bundle.join("config.json")).map_err(|e| explain(&e))?;
+    let Some(filter) = spec.linux().as_ref().and_then(|linux| linux.seccomp().clone()) else { return Ok(None) };
+    let set = spec.process().as_ref().and_then(|p| p.capabilities().as_ref()?.bounding().clone());
+    let names: Vec<String> = set.iter().flatten().map(ToString::to_string).collect();
+    Ok(Some((filter, capabilities::mask(&names))))
+}
+
 /// Runs one more process in a container. Answers it.
-pub(super) fn exec(id: &str, state: &Path, process: &Path, stdio: Stdio) -> Result<i32, String> {
+pub(super) fn exec(id: &str, bundle: &Path, state: &Path, process: &Path, stdio: Stdio) -> Result<i32, String> {
     in_child(|| {
         let root = state.join(id);
         let mut container = Container::load(root).map_err(|e| explain(&e))?;
@@ -135,6 +153,7 @@ pub(super) fn exec(id: &str, state: &Path, process: &Path, stdio: Stdio) -> Resu
             container.set_status(ContainerStatus::Running).save().map_err(|e| explain(&e))?;
         }
         let builder = with_stdio(ContainerBuilder::new(id.to_owned(), SyscallType::default()), stdio)
+            .with_executor(Program { confine: confinement(bundle)? })
             .with_root_path(state)
             .map_err(|e| explain(&e))?;
         let pid = builder.as_tenant().with_detach(true).with_process(Some(process)).build().map_err(|e| explain(&e))?;

@@ -238,17 +238,17 @@ impl Shim {
         if self.execs.len() >= EXECS {
             return (Err(format!("{EXECS} commands are running in this pod already")), None);
         }
-        let (id, state) = match self.container(id) {
+        let (bundle, state) = match self.container(id) {
             Ok(c) if c.status.finished_at != 0 => return (Err("the container has ended".into()), None),
-            Ok(c) => (c.started.container.clone(), c.started.state.clone()),
+            Ok(c) => (c.started.bundle.clone(), c.started.state.clone()),
             Err(error) => return (Err(error), None),
         };
         let started = if tty {
-            with_terminal(&exec, |stdio| helper::exec(&id, &state, process, stdio))
+            with_terminal(&exec, |stdio| helper::exec(id, &bundle, &state, process, stdio))
                 .map(|(pid, master)| (pid, Some(master)))
         } else {
             match <[OwnedFd; 3]>::try_from(fds) {
-                Ok(fds) => helper::exec(&id, &state, process, Stdio::Descriptors(fds)).map(|pid| (pid, None)),
+                Ok(fds) => helper::exec(id, &bundle, &state, process, Stdio::Descriptors(fds)).map(|pid| (pid, None)),
                 Err(_) => Err("three descriptors are needed".into()),
             }
         };

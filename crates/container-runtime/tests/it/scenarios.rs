@@ -226,7 +226,7 @@ fn commands_end_in_time_or_are_killed(node: &Node) -> LocalBoxFuture<'_, ()> {
         assert!(matches!(error, cri::CriError::DeadlineExceeded { .. }), "{error}");
         eventually("the slow command is gone", async || !output(&runtime, &main, "ps").await.contains("sleep 777"))
             .await;
-        let big = exec(&runtime, &main, "yes | head -c 3000000; echo oops >&2; exit 4").await;
+        let big = exec(&runtime, &main, "head -c 3000000 /dev/zero; echo oops >&2; exit 4").await;
         assert_eq!((big.stdout.len(), big.stderr.as_slice(), big.exit_code), (3_000_000, &b"oops\n"[..], 4));
         let background = exec(&runtime, &main, "sleep 60 & echo done").await;
         assert_eq!(background.stdout, b"done\n");
