@@ -273,7 +273,7 @@ fn security_settings_hold(node: &Node) -> LocalBoxFuture<'_, ()> {
         security.supplemental_groups = vec![77];
         security.readonly_rootfs = true;
         security.no_new_privs = true;
-        security.masked_paths = vec!["/proc/kcore".into()];
+        security.masked_paths = vec!["/proc/sysrq-trigger".into()];
         security.capabilities = Some(v1::Capability { drop_capabilities: vec!["ALL".into()], ..Default::default() });
         config.working_dir = "/data".into();
         config.envs = vec![v1::KeyValue { key: "GIVEN".into(), value: "a b".into() }];
@@ -299,7 +299,7 @@ fn security_settings_hold(node: &Node) -> LocalBoxFuture<'_, ()> {
         );
         assert_ne!(exec(&runtime, &web, "touch /data/x").await.exit_code, 0, "the root is read-only");
         assert_ne!(exec(&runtime, &web, "touch /mnt/deep/volume/x").await.exit_code, 0, "the mount is read-only");
-        assert_eq!(output(&runtime, &web, "cat /mnt/deep/volume/file; cat /proc/kcore").await, "content");
+        assert_eq!(output(&runtime, &web, "cat /mnt/deep/volume/file; cat /proc/sysrq-trigger").await, "content");
         assert_eq!(output(&runtime, &web, "echo $GIVEN/$FROM_IMAGE/$HOME; pwd").await, "a b/yes//data\n/data");
         let root = create(&runtime, &sandbox, container_config("root", "sleep 1000"), &of).await;
         start(&runtime, &root).await;
