@@ -97,6 +97,72 @@ const NAME_IF_ANY: &[&str] = &[
     "io.k8s.api.core.v1.SecretProjection",
 ];
 
+/// Optional texts that are pointers upstream, so that an empty one is something said. All others vanish when empty.
+const KEPT_WHEN_EMPTY: &[(&str, &str)] = &[
+    ("io.k8s.api.core.v1.AppArmorProfile", "localhostProfile"),
+    ("io.k8s.api.core.v1.AzureDiskVolumeSource", "cachingMode"),
+    ("io.k8s.api.core.v1.AzureDiskVolumeSource", "fsType"),
+    ("io.k8s.api.core.v1.AzureDiskVolumeSource", "kind"),
+    ("io.k8s.api.core.v1.CSIVolumeSource", "fsType"),
+    ("io.k8s.api.core.v1.ClusterTrustBundleProjection", "name"),
+    ("io.k8s.api.core.v1.ClusterTrustBundleProjection", "signerName"),
+    ("io.k8s.api.core.v1.Container", "restartPolicy"),
+    ("io.k8s.api.core.v1.ContainerStatus", "stopSignal"),
+    ("io.k8s.api.core.v1.EndpointAddress", "nodeName"),
+    ("io.k8s.api.core.v1.EndpointPort", "appProtocol"),
+    ("io.k8s.api.core.v1.EphemeralContainer", "restartPolicy"),
+    ("io.k8s.api.core.v1.GRPCAction", "mode"),
+    ("io.k8s.api.core.v1.GRPCAction", "service"),
+    ("io.k8s.api.core.v1.HTTPGetAction", "protocol"),
+    ("io.k8s.api.core.v1.HostPathVolumeSource", "type"),
+    ("io.k8s.api.core.v1.ISCSIVolumeSource", "initiatorName"),
+    ("io.k8s.api.core.v1.Lifecycle", "stopSignal"),
+    ("io.k8s.api.core.v1.LoadBalancerIngress", "ipMode"),
+    ("io.k8s.api.core.v1.PersistentVolumeClaimSpec", "storageClassName"),
+    ("io.k8s.api.core.v1.PersistentVolumeClaimSpec", "volumeAttributesClassName"),
+    ("io.k8s.api.core.v1.PersistentVolumeClaimSpec", "volumeMode"),
+    ("io.k8s.api.core.v1.PodDNSConfigOption", "value"),
+    ("io.k8s.api.core.v1.PodResourceClaim", "resourceClaimName"),
+    ("io.k8s.api.core.v1.PodResourceClaim", "resourceClaimTemplateName"),
+    ("io.k8s.api.core.v1.PodResourceClaimStatus", "resourceClaimName"),
+    ("io.k8s.api.core.v1.PodSchedulingGroup", "podGroupName"),
+    ("io.k8s.api.core.v1.PodSecurityContext", "fsGroupChangePolicy"),
+    ("io.k8s.api.core.v1.PodSecurityContext", "seLinuxChangePolicy"),
+    ("io.k8s.api.core.v1.PodSecurityContext", "supplementalGroupsPolicy"),
+    ("io.k8s.api.core.v1.PodSpec", "hostnameOverride"),
+    ("io.k8s.api.core.v1.PodSpec", "preemptionPolicy"),
+    ("io.k8s.api.core.v1.PodSpec", "runtimeClassName"),
+    ("io.k8s.api.core.v1.PortStatus", "error"),
+    ("io.k8s.api.core.v1.SeccompProfile", "localhostProfile"),
+    ("io.k8s.api.core.v1.SecurityContext", "procMount"),
+    ("io.k8s.api.core.v1.ServicePort", "appProtocol"),
+    ("io.k8s.api.core.v1.ServiceSpec", "internalTrafficPolicy"),
+    ("io.k8s.api.core.v1.ServiceSpec", "ipFamilyPolicy"),
+    ("io.k8s.api.core.v1.ServiceSpec", "loadBalancerClass"),
+    ("io.k8s.api.core.v1.ServiceSpec", "trafficDistribution"),
+    ("io.k8s.api.core.v1.TopologySpreadConstraint", "nodeAffinityPolicy"),
+    ("io.k8s.api.core.v1.TopologySpreadConstraint", "nodeTaintsPolicy"),
+    ("io.k8s.api.core.v1.TypedLocalObjectReference", "apiGroup"),
+    ("io.k8s.api.core.v1.TypedObjectReference", "apiGroup"),
+    ("io.k8s.api.core.v1.TypedObjectReference", "namespace"),
+    ("io.k8s.api.core.v1.VolumeMount", "mountPropagation"),
+    ("io.k8s.api.core.v1.VolumeMount", "recursiveReadOnly"),
+    ("io.k8s.api.core.v1.VolumeMountStatus", "recursiveReadOnly"),
+    ("io.k8s.api.core.v1.WindowsSecurityContextOptions", "gmsaCredentialSpec"),
+    ("io.k8s.api.core.v1.WindowsSecurityContextOptions", "gmsaCredentialSpecName"),
+    ("io.k8s.api.core.v1.WindowsSecurityContextOptions", "runAsUserName"),
+    ("io.k8s.api.coordination.v1.LeaseSpec", "holderIdentity"),
+    ("io.k8s.api.coordination.v1.LeaseSpec", "preferredHolder"),
+    ("io.k8s.api.coordination.v1.LeaseSpec", "strategy"),
+    ("io.k8s.api.discovery.v1.Endpoint", "hostname"),
+    ("io.k8s.api.discovery.v1.Endpoint", "nodeName"),
+    ("io.k8s.api.discovery.v1.Endpoint", "zone"),
+    ("io.k8s.api.discovery.v1.EndpointPort", "appProtocol"),
+    ("io.k8s.api.discovery.v1.EndpointPort", "name"),
+    ("io.k8s.api.discovery.v1.EndpointPort", "protocol"),
+    ("io.k8s.api.scheduling.v1.PriorityClass", "preemptionPolicy"),
+];
+
 fn finish(node: Node<'_>, value: &mut Value) {
     match (node.shape(), value) {
         (Shape::Object, Value::Object(fields)) => finish_object(node, fields),
@@ -137,12 +203,16 @@ fn finish_object(node: Node<'_>, fields: &mut Map<String, Value>) {
     }
 }
 
-/// Whether a field is a list or map with nothing in it, which says no more than its absence.
+/// Whether a field is a list, map or text with nothing in it, which says no more than its absence.
 fn is_empty(node: Node<'_>, name: &str, value: &Value) -> bool {
     let Some(field) = node.field_named(name).filter(|field| !field.required) else { return false };
     match (field.node.shape(), value) {
         (Shape::List, Value::Array(items)) => items.is_empty(),
         (Shape::Map, Value::Object(entries)) => entries.is_empty(),
+        (Shape::String, Value::String(text)) if text.is_empty() => {
+            let definition = node.definition().map_or("", |definition| definition.name());
+            !KEPT_WHEN_EMPTY.contains(&(definition, name))
+        }
         _ => false,
     }
 }
@@ -163,11 +233,26 @@ mod tests {
             let node = schema::builtin().definition(name).unwrap();
             assert!(fields.iter().all(|(field, _)| node.field(field).is_some()), "{name}");
         }
+        for (name, field) in KEPT_WHEN_EMPTY {
+            let node = schema::builtin().definition(name).unwrap();
+            assert!(node.field_named(field).is_some_and(|field| !field.required), "{name} {field}");
+        }
     }
 
     fn rewritten<K: Kind>(tree: Value) -> Value {
         let object = from_tree::<K>(Object::from_value(tree).unwrap()).unwrap();
         to_tree::<K>(&object).into_value()
+    }
+
+    #[test]
+    fn empty_texts_vanish_unless_they_say_something() {
+        let env = json!([{"name": "A", "value": ""}]);
+        let pod = json!({"metadata": {}, "spec": {"nodeName": "", "containers": [{"name": "c", "env": env}],
+            "volumes": [{"name": "v", "hostPath": {"path": "/", "type": ""}}]}});
+        let pod = rewritten::<core::Pod>(pod);
+        assert_eq!(pod["spec"]["containers"][0]["env"], json!([{"name": "A"}]));
+        assert_eq!(pod["spec"].get("nodeName"), None);
+        assert_eq!(pod["spec"]["volumes"][0]["hostPath"]["type"], "");
     }
 
     #[test]

@@ -59,6 +59,8 @@ impl Kind for Deployment {
             rolling.max_unavailable.get_or_insert_with(quarter);
             rolling.max_surge.get_or_insert_with(quarter);
         }
+        spec.paused = spec.paused.filter(|set| *set);
+        spec.min_ready_seconds = spec.min_ready_seconds.filter(|seconds| *seconds != 0);
         deployment.status.get_or_insert_default();
     }
 

@@ -43,6 +43,7 @@ impl Kind for ReplicaSet {
     fn default(object: &mut v1::ReplicaSet) {
         pod_spec::defaults::template(object.spec.template.get_or_insert_default());
         object.spec.replicas.get_or_insert(1);
+        object.spec.min_ready_seconds = object.spec.min_ready_seconds.filter(|seconds| *seconds != 0);
         object.status.get_or_insert_default();
     }
 

@@ -35,6 +35,7 @@ impl Kind for PriorityClass {
     fn default(class: &mut v1::PriorityClass) {
         class.preemption_policy.get_or_insert_with(|| "PreemptLowerPriority".to_owned());
         class.value.get_or_insert_default();
+        class.global_default = class.global_default.filter(|set| *set);
     }
 
     fn validate(class: &v1::PriorityClass) -> ErrorList {

@@ -42,6 +42,12 @@ pub(super) fn volume(volume: &mut Volume) {
         template.metadata.get_or_insert_default();
         claim_spec(&mut template.spec);
     }
+    if let Some(source) = &mut volume.persistent_volume_claim {
+        source.read_only = source.read_only.filter(|set| *set);
+    }
+    if let Some(source) = &mut volume.nfs {
+        source.read_only = source.read_only.filter(|set| *set);
+    }
     network_disks(volume);
 }
 
