@@ -1,0 +1,187 @@
+//! An API server in this process over a store in a folder of its own, controllers, and a node played by the test.
+
+use std::{
+    future::Future,
+    sync::{Arc, Once},
+    time::Duration,
+};
+
+use api::core::v1::{Node, Pod};
+use apimachinery::UserInfo;
+use apiserver::{Anonymous, ApiServer, AuthorizationModes, Config, Gate};
+use client::{Client, ListParams, Patch, PatchParams, PostParams, Resource};
+use controller_runtime::{Informers, Task, Tasks};
+use pki::{Folder, Leaf};
+use registry::{Registry, Resources};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use store::{Store, StoreConfig};
+use tokio_util::sync::CancellationToken;
+
+use crate::meter::{Death, Meter, Metered};
+
+pub(crate) const NODE: &str = "node-1";
+const DEADLINE: Duration = Duration::from_secs(30);
+
+pub(crate) struct Cluster {
+    _folder: tempfile::TempDir,
+    stop: CancellationToken,
+    server: ApiServer,
+    tasks: Tasks,
+    pub(crate) admin: Client,
+}
+
+/// Controllers that run until dropped or killed.
+pub(crate) struct Running {
+    pub(crate) meter: Arc<Meter>,
+    tasks: Tasks,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.tasks.cancel();
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.tasks.cancel();
+        self.stop.cancel();
+    }
+}
+
+static LOGS: Once = Once::new();
+
+impl Cluster {
+    pub(crate) async fn start() -> Self {
+        LOGS.call_once(|| {
+            let filter = tracing_subscriber::EnvFilter::from_default_env();
+            tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().init();
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let pki = Folder::open(folder.path().join("pki")).unwrap();
+        let authority = pki.authority("ca", "kubernetes-ca").unwrap();
+        let kubelet_client = pki
+            .leaf("apiserver-kubelet-client", &authority, &Leaf::client("kube-apiserver-kubelet-client", None))
+            .unwrap();
+        let store = Store::open(StoreConfig::new(folder.path().join("store"))).unwrap();
+        let gate = Gate::new();
+        let registry =
+            Registry::new(&registry::Config::default(), store, Resources::built_in(), Arc::new(gate.clone()));
+        let issuer = "https://kubernetes.default.svc".to_owned();
+        let config = Config {
+            advertise_address: [127, 0, 0, 1].into(),
+            advertise_port: 6443,
+            anonymous: Anonymous::Nothing,
+            authorization: AuthorizationModes { node: true, rbac: true },
+            api_audiences: vec![issuer.clone()],
+            issuer,
+            token_key: Arc::new(pki.token_key("sa").unwrap()),
+            client_ca_pem: authority.certificate_pem().to_owned(),
+            kubelet_tls: Arc::new(pki::client_config(authority.certificate_pem(), Some(&kubelet_client)).unwrap()),
+        };
+        let stop = CancellationToken::new();
+        let server = ApiServer::start(config, registry, &gate, stop.clone()).await.unwrap();
+        let meter = Meter::new(Death::Never);
+        let admin = Client::in_process(
+            Metered { server: server.clone(), meter },
+            UserInfo::new("kubernetes-admin", &["system:masters"]),
+        );
+        let cluster = Self { _folder: folder, stop, server, tasks: Tasks::new(), admin };
+        cluster.create::<Node>("", json!({"metadata": {"name": NODE}})).await;
+        cluster.play_kubelet();
+        cluster
+    }
+
+    /// Starts every controller.
+    pub(crate) fn controllers(&self, death: Death) -> Running {
+        let meter = Meter::new(death);
+        let tasks = Tasks::new();
+        let clients = |user: UserInfo| {
+            Client::in_process(Metered { server: self.server.clone(), meter: meter.clone() }, user)
+        };
+        let config = controllers::Config { root_ca_pem: "PEM".to_owned(), workers: 2 };
+        controllers::start(clients, &tasks, config);
+        Running { meter, tasks }
+    }
+
+    pub(crate) async fn create<K: Resource<DynamicType = ()>>(&self, namespace: &str, object: Value) {
+        let object = serde_json::from_value(object).unwrap();
+        self.api::<K>(namespace).create(&PostParams::default(), &object).await.unwrap();
+    }
+
+    pub(crate) async fn list<K>(&self, namespace: &str) -> Vec<K>
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned,
+    {
+        let found = self.api::<K>(namespace).list(&ListParams::default()).await.unwrap();
+        found.items.into_iter().map(|item| serde_json::from_value(serde_json::to_value(item).unwrap()).unwrap()).collect()
+    }
+
+    /// Objects of a namespace or, with an empty one, of the cluster.
+    pub(crate) fn api<K: Resource<DynamicType = ()>>(&self, namespace: &str) -> client::Api<client::DynamicObject> {
+        let resource = client::ApiResource::erase::<K>(&());
+        if namespace.is_empty() {
+            client::Api::all_with(self.admin.kube(), &resource)
+        } else {
+            client::Api::namespaced_with(self.admin.kube(), namespace, &resource)
+        }
+    }
+
+    /// Pods run and become ready as soon as they are made, unless their image is `bad`, and go when they are deleted.
+    fn play_kubelet(&self) -> Task {
+        let informers = Informers::new(self.admin.clone(), self.tasks.clone());
+        let pods = informers.watch::<Pod>();
+        let admin = self.admin.clone();
+        self.tasks.spawn("kubelet", async move {
+            let mut changes = pods.subscribe();
+            let mut last = 0;
+            loop {
+                let change = changes.next().await;
+                let Some(entry) = change.new else { continue };
+                let pod: Pod = entry.decode().unwrap();
+                if pod.spec.as_ref().and_then(|s| s.node_name.as_deref()) != Some(NODE) {
+                    continue;
+                }
+                let api = admin.namespaced::<Pod>(&change.key.namespace);
+                if entry.header.deleting {
+                    let now = client::DeleteParams { grace_period_seconds: Some(0), ..Default::default() };
+                    drop(api.delete(&change.key.name, &now).await);
+                } else if pod.status.is_none_or(|s| s.pod_ip.is_none()) {
+                    last += 1;
+                    let good = pod.spec.unwrap().containers[0].image.as_deref() != Some("bad");
+                    let ip = format!("10.1.{}.{}", last / 250, 1 + last % 250);
+                    let status = json!({"status": {
+                        "phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}],
+                        "conditions": [{"type": "Ready", "status": if good { "True" } else { "False" },
+                                        "lastTransitionTime": "2026-01-01T00:00:00Z"}],
+                    }});
+                    drop(api.patch_status(&change.key.name, &PatchParams::default(), &Patch::Strategic(status)).await);
+                }
+            }
+        })
+    }
+}
+
+/// Asks again and again until the answer is yes.
+pub(crate) async fn eventually<F>(what: &str, mut ask: impl FnMut() -> F)
+where
+    F: Future<Output = bool>,
+{
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    while !ask().await {
+        assert!(tokio::time::Instant::now() < deadline, "not within {DEADLINE:?}: {what}");
+        ticks.tick().await;
+    }
+}
+
+/// Watches for a while that nothing is written.
+pub(crate) async fn stays_quiet(running: &Running) {
+    let until = tokio::time::Instant::now() + Duration::from_millis(1500);
+    let mut ticks = tokio::time::interval(Duration::from_millis(50));
+    while tokio::time::Instant::now() < until {
+        assert_eq!(running.meter.writes(), Vec::<String>::new(), "settled controllers write nothing");
+        ticks.tick().await;
+    }
+}
