@@ -97,9 +97,8 @@ impl Cluster {
     pub(crate) fn controllers(&self, death: Death) -> Running {
         let meter = Meter::new(death);
         let tasks = Tasks::new();
-        let clients = |user: UserInfo| {
-            Client::in_process(Metered { server: self.server.clone(), meter: meter.clone() }, user)
-        };
+        let clients =
+            |user: UserInfo| Client::in_process(Metered { server: self.server.clone(), meter: meter.clone() }, user);
         let config = controllers::Config { root_ca_pem: "PEM".to_owned(), workers: 2 };
         controllers::start(clients, &tasks, config);
         Running { meter, tasks }
@@ -115,7 +114,11 @@ impl Cluster {
         K: Resource<DynamicType = ()> + DeserializeOwned,
     {
         let found = self.api::<K>(namespace).list(&ListParams::default()).await.unwrap();
-        found.items.into_iter().map(|item| serde_json::from_value(serde_json::to_value(item).unwrap()).unwrap()).collect()
+        found
+            .items
+            .into_iter()
+            .map(|item| serde_json::from_value(serde_json::to_value(item).unwrap()).unwrap())
+            .collect()
     }
 
     /// Objects of a namespace or, with an empty one, of the cluster.

@@ -77,8 +77,7 @@ async fn an_owner_that_never_was_is_gone_and_one_of_two_is_dropped() {
     cluster.create::<ConfigMap>("default", json!({"metadata": {"name": "owner"}})).await;
     let owners = cluster.list::<ConfigMap>("default").await;
     let uid = owners.iter().find(|c| c.metadata.name.as_deref() == Some("owner")).unwrap().metadata.uid.clone();
-    let reference =
-        |name: &str, uid: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "name": name, "uid": uid});
+    let reference = |name: &str, uid: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "name": name, "uid": uid});
     let ghost = reference("ghost", "00000000-0000-0000-0000-000000000000");
     let live = reference("owner", &uid.unwrap());
     for (name, owners) in [("lost", json!([ghost])), ("kept", json!([ghost, live]))] {

@@ -26,7 +26,8 @@ async fn a_node_that_is_not_ready_is_tainted_and_its_pods_leave() {
     let cluster = Cluster::start().await;
     let _running = cluster.controllers(Death::Never);
     cluster.create::<Node>("", json!({"metadata": {"name": "node-2"}})).await;
-    eventually("accounts", || async { !cluster.list::<api::core::v1::ServiceAccount>("default").await.is_empty() }).await;
+    eventually("accounts", || async { !cluster.list::<api::core::v1::ServiceAccount>("default").await.is_empty() })
+        .await;
     for node in [NODE, "node-2"] {
         set_ready(&cluster, node, "True").await;
     }
