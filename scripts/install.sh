@@ -6,7 +6,7 @@ set -euo pipefail
 # Building: a C compiler for ring and libseccomp's headers for the container runtime.
 packages=(gcc libc6-dev make pkg-config libseccomp-dev ca-certificates)
 # Running: nft programs Services; the example image is made from busybox.
-packages+=(nftables iproute2 busybox-static)
+packages+=(nftables iproute2 busybox-static bc)
 # Testing: Python replays recorded API requests; a registry to pull from; curl for the showcase; procps for `ps`.
 packages+=(python3 curl procps docker-registry apache2-utils openssl util-linux conntrack)
 # kubectl: any version from 1.27 on serves; Debian's is the fallback where there is none.

@@ -1,7 +1,10 @@
 //! Kubernetes in one executable.
 
 mod apiserver;
+mod down;
+mod image;
 mod run;
+mod server;
 mod settings;
 
 use std::process::ExitCode;
@@ -10,7 +13,7 @@ use clap::{Parser, Subcommand};
 
 /// Kubernetes in one executable.
 #[derive(Parser)]
-#[command(name = "knarr", version, propagate_version = true, subcommand_required = true)]
+#[command(name = "knarr", version, propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
 struct Knarr {
     #[command(subcommand)]
     command: Command,
@@ -18,13 +21,29 @@ struct Knarr {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run an API server alone: no controllers, no scheduler, no node.
+    /// Run a cluster on this machine: control plane and node in one process
+    Server(server::Server),
+    /// End the cluster on this machine: its daemon, pods, network and rules; the data stay
+    Down(down::Down),
+    /// Run an API server alone: no controllers, no scheduler, no node
     Apiserver(apiserver::Apiserver),
+    /// Bring container images to this machine's node, list them, remove them
+    #[command(subcommand)]
+    Image(image::Image),
 }
 
 fn main() -> ExitCode {
+    // Before any thread exists: shims fork.
+    let arguments: Vec<String> = std::env::args().collect();
+    if arguments.get(1).map(String::as_str) == Some("shim") {
+        let code = container_runtime::shim::main(&arguments[2..]);
+        return ExitCode::from(u8::try_from(code).unwrap_or(1));
+    }
     let result = match Knarr::parse().command {
+        Command::Server(command) => command.run(),
+        Command::Down(command) => command.run(),
         Command::Apiserver(command) => command.run(),
+        Command::Image(command) => command.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -26,6 +26,14 @@ pub(crate) fn until_stopped(start: impl Future<Output = anyhow::Result<Running>>
     })
 }
 
+/// Runs something that ends by itself.
+pub(crate) fn to_end<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    log();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the async runtime")?;
+    runtime.block_on(work)
+}
+
 /// To standard error; `KNARR_LOG` chooses what, as `tracing` filters do.
 fn log() {
     let filter = EnvFilter::try_from_env("KNARR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));

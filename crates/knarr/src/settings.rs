@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 use clap::Args;
 use serde::{Deserialize, de::DeserializeOwned};
-use supervisor::{ApiServerConfig, Cidr};
+use supervisor::{ApiServerConfig, Cidr, NodeConfig, ServerConfig};
 
 const DEFAULT_DATA_DIR: &str = "/var/lib/knarr";
 /// A configuration file is short; a larger one is a mistake.
@@ -57,6 +57,18 @@ pub(crate) struct ApiServerSettings {
 }
 
 impl ApiServerSettings {
+    const NAMES: [&str; 9] = [
+        "data-dir",
+        "bind-address",
+        "secure-port",
+        "advertise-address",
+        "service-cluster-ip-range",
+        "cluster-cidr",
+        "cluster-domain",
+        "anonymous-auth",
+        "write-kubeconfig",
+    ];
+
     /// These, and where they say nothing what `file` says.
     pub(crate) fn or(self, file: Self) -> Self {
         Self {
@@ -99,5 +111,180 @@ impl ApiServerSettings {
         }
         config.anonymous_auth = self.anonymous_auth.unwrap_or_default();
         Ok(config)
+    }
+}
+
+/// Settings of the node.
+#[derive(Args, Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct NodeSettings {
+    /// Name of this node [default: the machine's name]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) node_name: Option<String>,
+    /// Address of this node [default: the machine's main address]
+    #[arg(long, value_name = "IP")]
+    pub(crate) node_ip: Option<IpAddr>,
+    /// Folder for sockets and what else ends with the machine's uptime [default: /run/knarr]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) runtime_dir: Option<PathBuf>,
+    /// Folder for the logs of containers [default: logs in the data folder]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) log_dir: Option<PathBuf>,
+    /// Bridge that pods are attached to [default: knarr0]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) bridge: Option<String>,
+    /// Control group under which pods are [default: /]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) cgroup_root: Option<String>,
+    /// Port of the kubelet [default: 10250]
+    #[arg(long, value_name = "PORT")]
+    pub(crate) kubelet_port: Option<u16>,
+    /// Pods this node takes at most [default: 110]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_pods: Option<u32>,
+    /// Resolver configuration for names outside the cluster [default: /etc/resolv.conf]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) resolv_conf: Option<PathBuf>,
+}
+
+impl NodeSettings {
+    fn or(self, file: Self) -> Self {
+        Self {
+            node_name: self.node_name.or(file.node_name),
+            node_ip: self.node_ip.or(file.node_ip),
+            runtime_dir: self.runtime_dir.or(file.runtime_dir),
+            log_dir: self.log_dir.or(file.log_dir),
+            bridge: self.bridge.or(file.bridge),
+            cgroup_root: self.cgroup_root.or(file.cgroup_root),
+            kubelet_port: self.kubelet_port.or(file.kubelet_port),
+            max_pods: self.max_pods.or(file.max_pods),
+            resolv_conf: self.resolv_conf.or(file.resolv_conf),
+        }
+    }
+
+    fn config(self, data_dir: &Path) -> anyhow::Result<NodeConfig> {
+        let name = match self.node_name {
+            Some(name) => name,
+            None => nix::unistd::gethostname().context("ask for the machine's name")?.to_string_lossy().to_lowercase(),
+        };
+        let mut config = NodeConfig::new(name, data_dir);
+        if let Some(address) = self.node_ip {
+            config.address = address;
+        }
+        if let Some(dir) = self.runtime_dir {
+            config.runtime_dir = dir;
+        }
+        if let Some(dir) = self.log_dir {
+            config.log_dir = dir;
+        }
+        if let Some(bridge) = self.bridge {
+            config.bridge = bridge;
+        }
+        if let Some(root) = self.cgroup_root {
+            config.cgroup_root = root;
+        }
+        if let Some(port) = self.kubelet_port {
+            config.kubelet_port = port;
+        }
+        if let Some(max) = self.max_pods {
+            config.max_pods = max;
+        }
+        if let Some(path) = self.resolv_conf {
+            config.resolv_conf = path;
+        }
+        Ok(config)
+    }
+}
+
+/// All settings of a cluster on this machine.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct ClusterSettings {
+    /// YAML file with the same names as the flags
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    apiserver: ApiServerSettings,
+    #[command(flatten)]
+    node: NodeSettings,
+}
+
+/// The file of [`ClusterSettings`]: the names of both in one mapping.
+#[derive(Debug, Default)]
+struct ClusterFile {
+    apiserver: ApiServerSettings,
+    node: NodeSettings,
+}
+
+impl<'de> Deserialize<'de> for ClusterFile {
+    /// Gives each name to the settings that know it; a name nobody knows is refused by the node's.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde::de::Error;
+        let whole = serde_json::Map::deserialize(deserializer)?;
+        let known = |name: &str| ApiServerSettings::NAMES.contains(&name);
+        let (apiserver, node): (Vec<_>, Vec<_>) = whole.into_iter().partition(|(name, _)| known(name));
+        let object = |pairs: Vec<_>| serde_json::Value::Object(pairs.into_iter().collect());
+        Ok(Self {
+            apiserver: serde_json::from_value(object(apiserver)).map_err(D::Error::custom)?,
+            node: serde_json::from_value(object(node)).map_err(D::Error::custom)?,
+        })
+    }
+}
+
+impl ClusterSettings {
+    pub(crate) fn config(self) -> anyhow::Result<ServerConfig> {
+        let file: ClusterFile = self.config.as_deref().map(read).transpose()?.unwrap_or_default();
+        let apiserver = self.apiserver.or(file.apiserver).config()?;
+        let node = self.node.or(file.node).config(&apiserver.data_dir)?;
+        Ok(ServerConfig { apiserver, node })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use std::io::Write;
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        settings: ClusterSettings,
+    }
+
+    fn config(file: &str, flags: &[&str]) -> anyhow::Result<ServerConfig> {
+        let mut on_disk = tempfile::NamedTempFile::new().unwrap();
+        on_disk.write_all(file.as_bytes()).unwrap();
+        let path = on_disk.path().to_str().unwrap();
+        Line::parse_from([&["knarr", "--config", path], flags].concat()).settings.config()
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let file = "secure-port: 7000\nmax-pods: 7\ncluster-cidr: 10.1.0.0/16\n";
+        let config = config(file, &["--secure-port", "8000"]).unwrap();
+        assert_eq!((config.apiserver.secure_port, config.node.max_pods), (8000, 7));
+        assert_eq!(config.apiserver.cluster.pod_cidr.to_string(), "10.1.0.0/16");
+        assert_eq!(config.node.kubelet_port, 10250);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let error = |file: &str, flags: &[&str]| format!("{:#}", config(file, flags).unwrap_err());
+        assert!(error("max-pod: 7\n", &[]).contains("max-pod"));
+        assert!(error("", &["--cluster-cidr", "10.1.0.0"]).contains("--cluster-cidr"));
+        assert!(error("", &["--config", "/nowhere"]).contains("/nowhere"));
+    }
+
+    #[test]
+    fn the_list_of_names_is_complete() {
+        let all = ApiServerSettings::NAMES.map(|n| format!("{n}: x")).join("\n");
+        // Every name is known; that the values are nonsense comes after.
+        assert!(!format!("{:#}", config(&all, &[]).unwrap_err()).contains("unknown field"));
+        let parsed = <Line as clap::CommandFactory>::command();
+        let longs = parsed.get_arguments().filter_map(|a| a.get_long()).count();
+        assert_eq!(longs, ApiServerSettings::NAMES.len() + 9 + 1);
     }
 }

@@ -5,8 +5,13 @@ mod address;
 mod certificates;
 mod config;
 mod control_plane;
+mod image_store;
+mod node;
+mod pid_file;
 mod server;
 
 pub use address::Cidr;
 pub use config::{ApiServerConfig, ClusterConfig, NodeConfig, ServerConfig};
-pub use server::{Running, apiserver};
+pub use image_store::image_store;
+pub use images::{Image, Images};
+pub use server::{Running, apiserver, server, tear_down};

@@ -1,20 +1,32 @@
-//! The order of boot.
+//! The order of boot, and of the end.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
+use apimachinery::UserInfo;
 use controller_runtime::Tasks;
+use tokio::time::Instant;
 
-use crate::{ApiServerConfig, control_plane::ControlPlane};
+use crate::{
+    ApiServerConfig, ServerConfig, addons,
+    control_plane::ControlPlane,
+    node::{self, KubeletTls},
+    pid_file::PidFile,
+};
 
 /// How long everything together has to end; then it is cut off. Nothing acknowledged depends on it.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
+/// Where the cluster DNS listens on the bridge. Not 53: the machine may have a resolver of its own there.
+const DNS_PORT: u16 = 10053;
+/// Reconciles of one controller at a time.
+const CONTROLLER_WORKERS: usize = 5;
 
 /// What was started. Dropping it does not stop it; [`Running::stop`] does.
 pub struct Running {
     control_plane: ControlPlane,
     tasks: Tasks,
     kubeconfig: PathBuf,
+    _pid_file: Option<PidFile>,
 }
 
 impl Running {
@@ -43,7 +55,64 @@ pub async fn apiserver(config: ApiServerConfig) -> anyhow::Result<Running> {
     let tasks = Tasks::new();
     let kubeconfig = config.kubeconfig.clone();
     let control_plane = ControlPlane::start(config, &tasks).await?;
-    Ok(Running { control_plane, tasks, kubeconfig })
+    Ok(Running { control_plane, tasks, kubeconfig, _pid_file: None })
+}
+
+/// A whole cluster on this machine: the control plane and a node. Returns when the node is ready.
+pub async fn server(config: ServerConfig) -> anyhow::Result<Running> {
+    let began = Instant::now();
+    let ServerConfig { apiserver, node } = config;
+    check(&apiserver)?;
+    let cluster = apiserver.cluster.clone();
+    let tasks = Tasks::new();
+    let kubeconfig = apiserver.kubeconfig.clone();
+    let pid_file = PidFile::write(&apiserver.data_dir)?;
+    let (control_plane, runtime) =
+        tokio::try_join!(ControlPlane::start(apiserver, &tasks), node::start_runtime(&cluster, &node))?;
+    tracing::info!(after_ms = began.elapsed().as_millis(), "control plane and container runtime ready");
+
+    let certificates = control_plane.certificates.clone();
+    let clients = |user: UserInfo| control_plane.client(user);
+    let controllers =
+        controllers::Config { root_ca_pem: certificates.ca_pem().to_owned(), workers: CONTROLLER_WORKERS };
+    controllers::start(clients, &tasks, controllers);
+    scheduler::Scheduler::start(clients(UserInfo::new("system:kube-scheduler", &[])), &node.name, &tasks);
+
+    let tls = KubeletTls {
+        serving: certificates.kubelet_serving(&node)?,
+        client_ca_pem: certificates.kubelet_ca_pem().to_owned(),
+    };
+    let dns_address = SocketAddr::new(node::pod_range(&cluster)?.nth(1)?.into(), DNS_PORT);
+    let dns = cluster_dns::Config {
+        listen: dns_address,
+        domain: cluster.domain.clone(),
+        resolvers: resolvers(&node.resolv_conf)?,
+    };
+    let start_dns = async {
+        // The right to read comes first: a refused list is tried again only later.
+        let service_ip = node::dns_service_ip(&cluster)?.into();
+        addons::install_dns(&control_plane.client(addons::user()), service_ip, dns_address).await?;
+        let (namespace, account) = addons::DNS_ACCOUNT;
+        cluster_dns::start(dns, clients(UserInfo::service_account(namespace, account)), &tasks).await?;
+        Ok(())
+    };
+    tokio::try_join!(start_dns, node::start(&cluster, &node, runtime, tls, clients, &tasks))?;
+    tracing::info!(after_ms = began.elapsed().as_millis(), "cluster ready");
+    Ok(Running { control_plane, tasks, kubeconfig, _pid_file: Some(pid_file) })
+}
+
+/// Ends the daemon of this data folder if it runs, and removes what its node left in the kernel. The data stay.
+pub async fn tear_down(config: &ServerConfig) -> anyhow::Result<()> {
+    PidFile::stop(&config.apiserver.data_dir).await.context("stop the daemon")?;
+    node::tear_down(&config.apiserver.cluster, &config.node).await
+}
+
+fn resolvers(resolv_conf: &PathBuf) -> anyhow::Result<Vec<SocketAddr>> {
+    match std::fs::read_to_string(resolv_conf) {
+        Ok(text) => Ok(cluster_dns::resolv_conf_servers(&text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error).with_context(|| format!("read {}", resolv_conf.display())),
+    }
 }
 
 /// What would fail late is refused early.
