@@ -89,7 +89,8 @@ impl Drop for Running {
         }
         self.runtime.inner.execs.forget(&self.exec);
         let (shim, exec) = (self.shim.clone(), self.exec.clone());
-        tokio::spawn(async move {
+        let tasks = self.runtime.inner.tasks.clone();
+        tasks.spawn(async move {
             if let Err(error) = shim.call(Call::KillExec { exec }).await {
                 tracing::debug!(%error, "cannot kill a command whose caller went away");
             }

@@ -79,7 +79,8 @@ impl Runtime {
         if hierarchies.mounts.is_empty() {
             return Err(Error::NoCgroups);
         }
-        let zygote = Zygote::new(config.shim_command.clone())
+        let tasks = TaskTracker::new();
+        let zygote = Zygote::new(config.shim_command.clone(), tasks.clone())
             .map_err(|source| Error::Zygote { program: config.shim_command.0.clone(), source })?;
         let inner = Inner {
             images: Images::open(&layout.images(), config.registries.clone())?,
@@ -92,7 +93,7 @@ impl Runtime {
             end: CancellationToken::new(),
             execs: crate::exec::Execs::default(),
             streaming: OnceLock::new(),
-            tasks: TaskTracker::new(),
+            tasks,
             sandboxes: Mutex::default(),
             containers: Mutex::default(),
             _lock: lock,
@@ -204,7 +205,7 @@ impl Runtime {
     fn after_end(&self, container: &Arc<Container>) {
         let record = &container.record;
         let (runtime, group) = (self.clone(), record.cgroup.clone());
-        tokio::spawn(async move { runtime.clean_cgroup(group).await });
+        self.inner.tasks.spawn(async move { runtime.clean_cgroup(group).await });
         self.tell(&record.sandbox, &record.id, v1::ContainerEventType::ContainerStoppedEvent);
     }
 
@@ -255,7 +256,7 @@ impl Runtime {
 
     async fn recover_sandbox(&self, record: SandboxRecord) -> cri::Result<()> {
         let socket = self.inner.layout.socket(&record.id);
-        let shim = Shim::find(&socket, self.listener(&record.id)).await;
+        let shim = Shim::find(&socket, &self.inner.tasks, self.listener(&record.id)).await;
         let shim = match shim {
             Ok(shim) => shim,
             Err(error) => {

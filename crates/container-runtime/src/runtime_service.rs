@@ -36,7 +36,7 @@ impl RuntimeService for Runtime {
         let config = request.config.ok_or_else(|| CriError::invalid_argument("sandbox config is missing"))?;
         let runtime = self.clone();
         // Not to be torn apart by a caller that goes away half-way.
-        let run = tokio::spawn(async move { runtime.run_sandbox(config, request.runtime_handler).await });
+        let run = self.inner.tasks.spawn(async move { runtime.run_sandbox(config, request.runtime_handler).await });
         let pod_sandbox_id = run.await.map_err(internal("starting a sandbox died"))??;
         Ok(v1::RunPodSandboxResponse { pod_sandbox_id })
     }
@@ -78,14 +78,14 @@ impl RuntimeService for Runtime {
 
     async fn create_container(&self, request: v1::CreateContainerRequest) -> Result<v1::CreateContainerResponse> {
         let runtime = self.clone();
-        let made = tokio::spawn(async move { runtime.create_container(request).await });
+        let made = self.inner.tasks.spawn(async move { runtime.create_container(request).await });
         let container_id = made.await.map_err(internal("creating a container died"))??;
         Ok(v1::CreateContainerResponse { container_id })
     }
 
     async fn start_container(&self, request: v1::StartContainerRequest) -> Result<v1::StartContainerResponse> {
         let runtime = self.clone();
-        let started = tokio::spawn(async move { runtime.start_container(&request.container_id).await });
+        let started = self.inner.tasks.spawn(async move { runtime.start_container(&request.container_id).await });
         started.await.map_err(internal("starting a container died"))??;
         Ok(v1::StartContainerResponse {})
     }

@@ -21,6 +21,8 @@ use tokio::{
     time::timeout,
 };
 
+use tokio_util::task::TaskTracker;
+
 use crate::{
     packet,
     protocol::{Call, FromShim, Hello, Launch, Request},
@@ -35,12 +37,13 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(20);
 pub(crate) struct Zygote {
     command: (std::path::PathBuf, Vec<String>),
     running: Mutex<Option<(Child, OwnedFd)>>,
+    tasks: TaskTracker,
 }
 
 impl Zygote {
-    pub(crate) fn new(command: (std::path::PathBuf, Vec<String>)) -> io::Result<Self> {
+    pub(crate) fn new(command: (std::path::PathBuf, Vec<String>), tasks: TaskTracker) -> io::Result<Self> {
         let running = Mutex::new(Some(start(&command)?));
-        Ok(Self { command, running })
+        Ok(Self { command, running, tasks })
     }
 
     fn ask(&self, launch: &Launch, control: RawFd) -> io::Result<()> {
@@ -71,7 +74,7 @@ impl Zygote {
         let (ours, theirs) = packet::pair().map_err(failed)?;
         self.ask(launch, theirs.as_raw_fd()).map_err(failed)?;
         drop(theirs);
-        Shim::adopt(ours, told).await.map_err(failed)
+        Shim::adopt(ours, &self.tasks, told).await.map_err(failed)
     }
 }
 
@@ -132,16 +135,20 @@ async fn receive<T: serde::de::DeserializeOwned>(socket: &AsyncFd<OwnedFd>) -> i
 
 impl Shim {
     /// Finds the shim of an earlier daemon. None if it is gone.
-    pub(crate) async fn find(path: &Path, told: impl Fn(Told) + Send + Sync + 'static) -> io::Result<Option<Self>> {
+    pub(crate) async fn find(
+        path: &Path,
+        tasks: &TaskTracker,
+        told: impl Fn(Told) + Send + Sync + 'static,
+    ) -> io::Result<Option<Self>> {
         let fd = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None)?;
         match connect(fd.as_raw_fd(), &UnixAddr::new(path)?) {
-            Ok(()) => Self::adopt(fd, told).await.map(Some),
+            Ok(()) => Self::adopt(fd, tasks, told).await.map(Some),
             Err(nix::errno::Errno::ENOENT | nix::errno::Errno::ECONNREFUSED) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
-    async fn adopt(fd: OwnedFd, told: impl Fn(Told) + Send + Sync + 'static) -> io::Result<Self> {
+    async fn adopt(fd: OwnedFd, tasks: &TaskTracker, told: impl Fn(Told) + Send + Sync + 'static) -> io::Result<Self> {
         nix::fcntl::fcntl(&fd, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))?;
         // SAFETY: an OwnedFd keeps its one descriptor open until it is dropped.
         let socket = unsafe { AsyncFd::register(fd) }.map_err(io::Error::from)?;
@@ -161,7 +168,7 @@ impl Shim {
         };
         let shim = Self { inner: Arc::new(inner) };
         let reader = shim.inner.clone();
-        tokio::spawn(async move {
+        tasks.spawn(async move {
             loop {
                 match receive::<FromShim>(&reader.socket).await {
                     Ok(Some((FromShim::Done { number, result }, descriptors))) => {

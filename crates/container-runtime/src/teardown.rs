@@ -2,6 +2,8 @@
 
 use std::{fs, path::Path};
 
+use tokio_util::task::TaskTracker;
+
 use crate::{
     Config, Error, Result,
     cgroup::{self, Hierarchies},
@@ -16,8 +18,9 @@ use crate::{
 pub async fn teardown_all(config: &Config, with_images: bool) -> Result<()> {
     let layout = Layout { root: config.root.clone(), state: config.state.clone() };
     let sockets = layout.state.join("s");
+    let tasks = TaskTracker::new();
     for entry in entries(&sockets)? {
-        match Shim::find(&entry, |_| {}).await {
+        match Shim::find(&entry, &tasks, |_| {}).await {
             Ok(Some(shim)) => {
                 if let Err(error) = shim.call(Call::Shutdown).await {
                     tracing::debug!(%error, "a shim ended before it answered");

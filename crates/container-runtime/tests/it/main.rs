@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         if !filters.is_empty() && !filters.iter().any(|f| name.contains(f.as_str())) {
             continue;
         }
-        let begun = std::time::Instant::now();
+        let begun = tokio::time::Instant::now();
         let result = node::in_own_process(name, scenario);
         ran += 1;
         match result {

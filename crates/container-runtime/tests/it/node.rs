@@ -1,14 +1,11 @@
 //! A node to test on: a runtime in a network namespace of its own.
 
-use std::{
-    path::PathBuf,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, process::Command, time::Duration};
 
 use container_runtime::{Config, Runtime};
 use cri::{RuntimeService as _, v1};
 use nix::sched::{CloneFlags, unshare};
+use tokio::time::Instant;
 
 pub(crate) type Scenario = fn(&Node) -> futures::future::LocalBoxFuture<'_, ()>;
 

@@ -34,15 +34,15 @@ fn a_pod_lives_and_dies(node: &Node) -> LocalBoxFuture<'_, ()> {
         let mut events = runtime.get_container_events(v1::GetEventsRequest {}).await.unwrap();
         let logs = node.folder.path().join("logs");
         let of = sandbox_config("one", &logs);
-        let t = std::time::Instant::now();
+        let t = tokio::time::Instant::now();
         let sandbox = run_sandbox(&runtime, &of).await;
         println!("sandbox {:?}", t.elapsed());
-        let t = std::time::Instant::now();
+        let t = tokio::time::Instant::now();
         let id = create(&runtime, &sandbox, container_config("main", "echo out; echo err >&2; sleep 0.2; exit 7"), &of)
             .await;
         println!("create {:?}", t.elapsed());
         assert_eq!(status(&runtime, &id).await.state, v1::ContainerState::ContainerCreated as i32);
-        let t = std::time::Instant::now();
+        let t = tokio::time::Instant::now();
         start(&runtime, &id).await;
         println!("start {:?}", t.elapsed());
         let ended = exited(&runtime, &id).await;
@@ -58,7 +58,7 @@ fn a_pod_lives_and_dies(node: &Node) -> LocalBoxFuture<'_, ()> {
         )
         .await;
         start(&runtime, &long).await;
-        let t = std::time::Instant::now();
+        let t = tokio::time::Instant::now();
         assert_eq!(output(&runtime, &long, "hostname").await, "one");
         println!("exec {:?}", t.elapsed());
         assert_eq!(output(&runtime, &long, "cat /etc/resolv.conf").await, "nameserver 10.96.0.10");
