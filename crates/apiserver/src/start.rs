@@ -68,6 +68,8 @@ impl ApiServer {
         server.bootstrap().await.map_err(StartError::Bootstrap)?;
         server.inner.health.bootstrapped.store(true, Ordering::Release);
         feeds::start(&server).await;
+        let registry = server.inner.live.registry.clone();
+        server.inner.tasks.spawn("event expiry", async move { registry.expire_events().await });
         Ok(server)
     }
 

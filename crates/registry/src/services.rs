@@ -158,10 +158,9 @@ fn fill_address(
         return Ok(());
     }
     if wanted.is_empty() {
-        let address = pools
-            .addresses
-            .next()
-            .map_err(|Refused(why)| Status::internal(format!("failed to allocate a serviceIP: {why}")))?;
+        let next = if is_kubernetes(service) { pools.addresses.first() } else { pools.addresses.next() };
+        let address =
+            next.map_err(|Refused(why)| Status::internal(format!("failed to allocate a serviceIP: {why}")))?;
         taken.addresses.push(address);
         wanted.push(address.to_string());
     } else {
@@ -187,6 +186,11 @@ fn fill_address(
     }
     service.set(&["spec", "clusterIPs"], wanted);
     Ok(())
+}
+
+/// The Service of the API server itself, whose address certificates name.
+fn is_kubernetes(service: &Object) -> bool {
+    service.namespace() == "default" && service.name() == "kubernetes"
 }
 
 fn fill_ports(

@@ -34,7 +34,8 @@ impl Pool {
         let upper = self.free_in(self.dynamic..=self.size.checked_sub(1)?);
         let offset = match upper {
             Some(offset) => offset,
-            None => self.free_in(0..=self.dynamic.checked_sub(1)?)?,
+            // The first is left for whom it is meant.
+            None => self.free_in(1..=self.dynamic.checked_sub(1).filter(|last| *last > 0)?)?,
         };
         self.held.insert(offset);
         Some(offset)
@@ -85,10 +86,22 @@ impl Addresses {
 
     pub(super) fn next(&mut self) -> Result<IpAddr, Refused> {
         let offset = self.pool.next().ok_or_else(|| Refused("range is full".to_owned()))?;
-        Ok(match self.network {
-            IpAddr::V4(first) => Ipv4Addr::from_bits(first.to_bits() + 1 + u32::try_from(offset).unwrap_or(0)).into(),
-            IpAddr::V6(first) => Ipv6Addr::from_bits(first.to_bits() + 1 + u128::from(offset)).into(),
-        })
+        Ok(self.at(offset))
+    }
+
+    /// The first address, which the API server's own Service has.
+    pub(super) fn first(&mut self) -> Result<IpAddr, Refused> {
+        let first = self.at(0);
+        self.take(first).map(|()| first)
+    }
+
+    fn at(&self, offset: u64) -> IpAddr {
+        match self.network {
+            IpAddr::V4(network) => {
+                Ipv4Addr::from_bits(network.to_bits() + 1 + u32::try_from(offset).unwrap_or(0)).into()
+            }
+            IpAddr::V6(network) => Ipv6Addr::from_bits(network.to_bits() + 1 + u128::from(offset)).into(),
+        }
     }
 
     pub(super) fn give_back(&mut self, address: IpAddr) {

@@ -39,6 +39,13 @@ async fn addresses_are_given_kept_and_given_back() {
 }
 
 #[tokio::test]
+async fn the_server_has_the_first_address() {
+    let f = Fixture::new();
+    let made = f.create("services", service("kubernetes", json!({}))).await.unwrap();
+    assert_eq!(made["spec"]["clusterIP"], "10.0.0.1");
+}
+
+#[tokio::test]
 async fn node_ports_follow_the_type() {
     let f = Fixture::new();
     let made = f.create("services", service("a", json!({ "type": "NodePort" }))).await.unwrap();
