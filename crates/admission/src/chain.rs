@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::{
     Objects, Request, default_toleration_seconds::DefaultTolerationSeconds, namespace_lifecycle::NamespaceLifecycle,
-    node_restriction::NodeRestriction, priority::Priority, runtime_class::RuntimeClass,
+    node_restriction::NodeRestriction, pod_security::PodSecurity, priority::Priority, runtime_class::RuntimeClass,
     service_account::ServiceAccount, taint_nodes_by_condition::TaintNodesByCondition,
 };
 
@@ -52,6 +52,7 @@ impl Chain {
             Box::new(ServiceAccount),
             Box::new(NodeRestriction),
             Box::new(TaintNodesByCondition),
+            Box::new(PodSecurity),
             Box::new(Priority),
             Box::new(DefaultTolerationSeconds),
             Box::new(RuntimeClass),

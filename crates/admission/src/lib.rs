@@ -5,6 +5,7 @@ mod chain;
 mod default_toleration_seconds;
 mod namespace_lifecycle;
 mod node_restriction;
+mod pod_security;
 mod priority;
 mod request;
 mod runtime_class;

@@ -27,10 +27,13 @@ const PLAIN: [(&str, &str); 5] = [
     ("version", "/version/"),
 ];
 
+/// The hash of each document by its path.
+type Hashes = Arc<BTreeMap<String, String>>;
+
 /// Hashes of the documents of one catalog.
 #[derive(Default)]
 pub(crate) struct Documents {
-    hashes: Mutex<Option<(Arc<Catalog>, Arc<BTreeMap<String, String>>)>>,
+    hashes: Mutex<Option<(Arc<Catalog>, Hashes)>>,
 }
 
 /// One group and version out of the catalog, in the generator's words.
@@ -135,7 +138,7 @@ fn hash(document: &Value) -> String {
 
 impl Documents {
     /// The hash of every version 3 document by its path.
-    fn hashes(&self, catalog: &Arc<Catalog>) -> Arc<BTreeMap<String, String>> {
+    fn hashes(&self, catalog: &Arc<Catalog>) -> Hashes {
         let mut known = self.hashes.lock();
         if let Some((of, hashes)) = known.as_ref()
             && Arc::ptr_eq(of, catalog)

@@ -144,7 +144,9 @@ pub(super) fn service_address(service: &Object, slices: &[Object], port: &str) -
     let ports = service.get(&["spec", "ports"]).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let chosen = match (port, ports) {
         ("", [only]) => Some(only),
-        (port, ports) => ports.iter().find(|p| p["name"] == port || p["port"].to_string() == port),
+        (port, ports) => {
+            ports.iter().find(|p| p["name"] == port || p["port"].as_u64().is_some_and(|n| port.parse() == Ok(n)))
+        }
     };
     let unavailable =
         || Status::service_unavailable(format!("no endpoints available for service {}", quote(service.name())));

@@ -102,8 +102,11 @@ const KIND: &str = "DeleteOptions";
 /// What upstream calls its table of kinds in error texts.
 const SCHEME: &str = "pkg/api/legacyscheme/scheme.go:30";
 
+/// Whether a value is of the type a field has.
+type Fits = fn(&Value) -> bool;
+
 /// The fields and their Go types, for errors that name them.
-const FIELDS: [(&str, &str, fn(&Value) -> bool); 5] = [
+const FIELDS: [(&str, &str, Fits); 5] = [
     ("gracePeriodSeconds", "int64", Value::is_i64),
     ("preconditions", "v1.Preconditions", Value::is_object),
     ("orphanDependents", "bool", Value::is_boolean),

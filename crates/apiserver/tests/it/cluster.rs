@@ -6,14 +6,17 @@ use apiserver::{Anonymous, ApiServer, AuthorizationModes, Config, Gate, Listener
 use pki::{Folder, Leaf, ServingCertificate};
 use registry::{Registry, Resources};
 use store::{Store, StoreConfig};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// A running server. Dropping it stops it.
-pub struct Cluster {
-    pub dir: PathBuf,
-    pub address: SocketAddr,
-    pub server: ApiServer,
+pub(crate) struct Cluster {
+    pub(crate) dir: PathBuf,
+    pub(crate) address: SocketAddr,
+    pub(crate) server: ApiServer,
     stop: CancellationToken,
+    /// The sockets are served as long as this stands.
+    _serving: JoinSet<()>,
 }
 
 impl Drop for Cluster {
@@ -23,7 +26,7 @@ impl Drop for Cluster {
 }
 
 impl Cluster {
-    pub async fn start(dir: PathBuf, port: u16, anonymous: Anonymous) -> anyhow::Result<Self> {
+    pub(crate) async fn start(dir: PathBuf, port: u16, anonymous: Anonymous) -> anyhow::Result<Self> {
         let pki = Folder::open(dir.join("pki"))?;
         let authority = pki.authority("ca", "kubernetes-ca")?;
         let loopback = [std::net::Ipv4Addr::LOCALHOST.into()];
@@ -53,21 +56,22 @@ impl Cluster {
         };
         let stop = CancellationToken::new();
         let server = ApiServer::start(config, registry, &gate, stop.clone()).await?;
-        tokio::task::spawn(listener.serve(server.clone(), stop.clone()));
-        Ok(Self { dir, address, server, stop })
+        let mut serving = JoinSet::new();
+        serving.spawn(listener.serve(server.clone(), stop.clone()));
+        Ok(Self { dir, address, server, stop, _serving: serving })
     }
 
     /// A file of the folder of keys and certificates.
-    pub fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.dir.join("pki").join(name)
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("https://{}", self.address)
     }
 
     /// Writes an administrator's kubeconfig and answers its path.
-    pub fn kubeconfig(&self) -> anyhow::Result<PathBuf> {
+    pub(crate) fn kubeconfig(&self) -> anyhow::Result<PathBuf> {
         let path = self.dir.join("admin.conf");
         let config = serde_json::json!({
             "apiVersion": "v1",

@@ -11,7 +11,7 @@ use apiserver::Anonymous;
 use crate::cluster::Cluster;
 
 /// The kubectl on the path, and other versions beside it.
-pub fn binaries() -> Vec<PathBuf> {
+pub(crate) fn binaries() -> Vec<PathBuf> {
     let found = std::env::var_os("PATH").and_then(|path| {
         std::env::split_paths(&path).map(|dir| dir.join("kubectl")).find(|candidate| candidate.is_file())
     });

@@ -9,11 +9,17 @@ use tower::ServiceExt;
 
 use crate::cluster::Cluster;
 
-pub fn admin() -> UserInfo {
+pub(crate) fn admin() -> UserInfo {
     UserInfo::new("admin", &["system:masters"])
 }
 
-pub async fn send(server: &ApiServer, user: Option<UserInfo>, method: &str, path: &str, body: Value) -> Response<Body> {
+pub(crate) async fn send(
+    server: &ApiServer,
+    user: Option<UserInfo>,
+    method: &str,
+    path: &str,
+    body: Value,
+) -> Response<Body> {
     let bytes = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
     let mut request = Request::builder().method(method).uri(path).body(Full::from(bytes)).unwrap();
     if let Some(user) = user {
@@ -22,7 +28,7 @@ pub async fn send(server: &ApiServer, user: Option<UserInfo>, method: &str, path
     server.clone().oneshot(request).await.unwrap()
 }
 
-pub async fn json_of(response: Response<Body>) -> (StatusCode, Value) {
+pub(crate) async fn json_of(response: Response<Body>) -> (StatusCode, Value) {
     let code = response.status();
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
     (code, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
