@@ -16,11 +16,13 @@ use controller_runtime::{Change, Entry, Key, Lister};
 pub(crate) const HEADLESS_LABEL: &str = "service.kubernetes.io/headless";
 
 type Selector = BTreeMap<String, String>;
+/// Selectors, with the resource version they were read from.
+type Known = HashMap<Key, (Box<str>, Option<Selector>)>;
 
 /// The selectors of services, decoded once per revision: every change of a pod asks all of its namespace.
 pub(crate) struct Selectors {
     services: Lister<Service>,
-    known: Mutex<HashMap<Key, (Box<str>, Option<Selector>)>>,
+    known: Mutex<Known>,
 }
 
 impl Selectors {

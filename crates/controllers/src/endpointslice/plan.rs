@@ -30,12 +30,14 @@ pub(crate) struct Plan {
     pub(crate) nodes_missing: bool,
 }
 
+type PortKey = (Option<String>, Option<i32>, Option<String>, Option<String>);
+
 /// Slices that differ in these never share endpoints.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Group {
     address_type: String,
     /// Name, port, protocol and application protocol of each.
-    ports: Vec<(Option<String>, Option<i32>, Option<String>, Option<String>)>,
+    ports: Vec<PortKey>,
 }
 
 impl Group {
