@@ -43,7 +43,7 @@ impl Registry {
             Status::not_found(&name, &cx.name)
         })?;
         let parent = decode::stored(resource.as_ref(), &stored.value)?;
-        Ok(encode(&scale_of(resource.as_ref(), &parent)?))
+        shown(resource.as_ref(), &parent)
     }
 
     pub(super) async fn put_scale(
@@ -90,12 +90,19 @@ impl Registry {
         };
         let written = self.change(&Update { resource, cx, subresource: "scale", source: Source::Edit(&edit) }).await?;
         let parent = Object::from_slice(&written.bytes).map_err(Status::internal)?;
-        Ok(Written { bytes: encode(&scale_of(resource.as_ref(), &parent)?), created: false })
+        Ok(Written { bytes: shown(resource.as_ref(), &parent)?, created: false })
     }
 }
 
 fn gvk() -> apimachinery::GroupVersionKind {
     apimachinery::GroupVersionKind::new("autoscaling", "v1", "Scale")
+}
+
+/// The scale as it is answered: who owns it is told by the parent.
+fn shown(resource: &dyn Resource, parent: &Object) -> Result<Bytes, Status> {
+    let mut scale = scale_of(resource, parent)?;
+    scale.remove(&["metadata", "managedFields"]);
+    Ok(encode(&scale))
 }
 
 fn entries(object: &Object) -> Vec<Value> {
