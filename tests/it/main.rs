@@ -1,1 +1,5 @@
+//! What a person sees of Knarr: the real executable and unmodified kubectl, through sockets, processes and containers.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod api;

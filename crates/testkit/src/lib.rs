@@ -1,1 +1,18 @@
+//! Clusters for tests: the real executable as a real process, real kubectl of every version on the machine, and
+//! waiting with deadlines. A failure panics with everything that was seen, since a test is all that calls this.
 
+#![allow(clippy::disallowed_types, reason = "these tests wait in real time for real processes")]
+
+mod apiserver;
+mod binary;
+mod kubectl;
+mod output;
+mod process;
+mod wait;
+
+pub use apiserver::ApiServer;
+pub use binary::{examples, knarr};
+pub use kubectl::Kubectl;
+pub use output::Output;
+pub use process::Process;
+pub use wait::{eventually, within};

@@ -1,0 +1,94 @@
+//! `knarr apiserver` alone, on a free port of the loopback address.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use tempfile::TempDir;
+
+use crate::{Kubectl, Process, binary::knarr, eventually};
+
+/// An API server in a process of its own, with a data folder of its own. Both end with it.
+pub struct ApiServer {
+    folder: TempDir,
+    process: Option<Process>,
+    flags: Vec<String>,
+}
+
+impl ApiServer {
+    /// Returns when it answers.
+    pub fn start() -> Self {
+        Self::with_flags(&[])
+    }
+
+    /// The same with more flags.
+    pub fn with_flags(flags: &[&str]) -> Self {
+        let folder = tempfile::Builder::new().prefix("knarr-test-").tempdir().expect("a temporary folder");
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let mut server = Self { folder, process: None, flags };
+        server.start_again();
+        server
+    }
+
+    /// The command that runs it in this folder.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(knarr());
+        command.args(["apiserver", "--bind-address", "127.0.0.1", "--secure-port", "0", "--data-dir"]);
+        command.arg(self.data_dir()).args(&self.flags);
+        command
+    }
+
+    /// Starts it on what it left, after [`ApiServer::kill`]; on another port.
+    pub fn start_again(&mut self) {
+        assert!(self.process.is_none(), "it runs already");
+        // The file is written when the port is known; an old one would name the old port.
+        drop(std::fs::remove_file(self.kubeconfig()));
+        let mut process = Process::start(self.command(), &self.folder.path().join("log"));
+        let kubeconfig = self.kubeconfig();
+        eventually("the API server writes its kubeconfig", || {
+            if let Some(status) = process.ended() {
+                panic!("the API server ended: {status}\n{}", process.log());
+            }
+            if kubeconfig.is_file() { Ok(()) } else { Err(process.log()) }
+        });
+        self.process = Some(process);
+        let kubectl = self.kubectl();
+        eventually("the API server is ready", || {
+            let answer = kubectl.run(["get", "--raw", "/readyz"]);
+            if answer.stdout == "ok" { Ok(()) } else { Err(answer) }
+        });
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.data_dir().join("admin.kubeconfig")
+    }
+
+    /// The newest kubectl, as the administrator.
+    pub fn kubectl(&self) -> Kubectl {
+        Kubectl::newest(&self.kubeconfig(), self.folder.path())
+    }
+
+    /// Every kubectl on the machine, as the administrator.
+    pub fn kubectls(&self) -> Vec<Kubectl> {
+        Kubectl::all(&self.kubeconfig(), self.folder.path())
+    }
+
+    /// A folder that ends with the server.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn process(&mut self) -> &mut Process {
+        self.process.as_mut().expect("it runs")
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        self.process.take().expect("it runs").kill();
+    }
+}

@@ -1,0 +1,39 @@
+//! The executable under test.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("crates/testkit lies two folders deep")
+}
+
+/// The folder of examples for people.
+pub fn examples() -> PathBuf {
+    workspace().join("examples")
+}
+
+/// The `knarr` executable: the one that `KNARR_BIN` names, or the workspace's own, built now if it is not up to date.
+pub fn knarr() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        if let Some(given) = std::env::var_os("KNARR_BIN") {
+            let path = PathBuf::from(given);
+            assert!(path.is_file(), "KNARR_BIN={} is no file", path.display());
+            return path;
+        }
+        // target/<profile>/deps/it-… → target/<profile>
+        let test = std::env::current_exe().expect("a process knows its executable");
+        let profile = test.ancestors().nth(2).expect("tests are built two folders deep");
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.current_dir(workspace()).args(["build", "--quiet", "--package", "knarr"]);
+        if profile.ends_with("release") {
+            cargo.arg("--release");
+        }
+        let status = cargo.status().expect("cargo can be started");
+        assert!(status.success(), "cargo build -p knarr failed");
+        profile.join("knarr")
+    })
+}
