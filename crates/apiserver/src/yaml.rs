@@ -165,9 +165,15 @@ mod tests {
 
     #[test]
     fn the_last_of_equal_keys_counts_and_is_noted() {
-        let read = read(b"a: 1\nb:\n  c: x\n  c: y\n5: [true, ~, 1.5]\n").unwrap();
-        assert_eq!(read.tree, json!({"a": 1, "b": {"c": "y"}, "5": [true, null, 1.5]}));
+        let read = read(b"a: 1\nb:\n  c: x\n  c: z\n5: [true, ~, 1.5]\n").unwrap();
+        assert_eq!(read.tree, json!({"a": 1, "b": {"c": "z"}, "5": [true, null, 1.5]}));
         assert_eq!(read.duplicates, ["line 4: key \"c\" already set in map"]);
+    }
+
+    #[test]
+    fn words_of_yaml_1_1_are_booleans() {
+        let read = read(b"n: yes\n'y': off\n").unwrap();
+        assert_eq!(read.tree, json!({"false": true, "y": false}));
     }
 
     #[test]
