@@ -6,6 +6,7 @@
 mod bundle;
 mod node;
 mod scenarios;
+mod stream;
 
 use std::process::ExitCode;
 

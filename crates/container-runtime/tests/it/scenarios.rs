@@ -8,6 +8,7 @@ use crate::node::{
     Node, Scenario, container_config, create, eventually, exec, exited, log_lines, output, run_sandbox, sandbox_config,
     start, status,
 };
+use crate::stream::sessions_and_terminals;
 
 macro_rules! table {
     ($($name:ident),* $(,)?) => { vec![$((stringify!($name), $name as Scenario)),*] };
@@ -25,6 +26,7 @@ pub(crate) fn all() -> Vec<(&'static str, Scenario)> {
         pods_talk_and_host_ports_lead_to_them,
         shared_and_host_namespaces,
         failures_are_told_and_leave_nothing,
+        sessions_and_terminals,
     ]
 }
 
@@ -273,7 +275,7 @@ fn security_settings_hold(node: &Node) -> LocalBoxFuture<'_, ()> {
         security.supplemental_groups = vec![77];
         security.readonly_rootfs = true;
         security.no_new_privs = true;
-        security.masked_paths = vec!["/proc/sysrq-trigger".into()];
+        security.masked_paths = vec!["/proc/meminfo".into()];
         security.capabilities = Some(v1::Capability { drop_capabilities: vec!["ALL".into()], ..Default::default() });
         config.working_dir = "/data".into();
         config.envs = vec![v1::KeyValue { key: "GIVEN".into(), value: "a b".into() }];
@@ -299,7 +301,7 @@ fn security_settings_hold(node: &Node) -> LocalBoxFuture<'_, ()> {
         );
         assert_ne!(exec(&runtime, &web, "touch /data/x").await.exit_code, 0, "the root is read-only");
         assert_ne!(exec(&runtime, &web, "touch /mnt/deep/volume/x").await.exit_code, 0, "the mount is read-only");
-        assert_eq!(output(&runtime, &web, "cat /mnt/deep/volume/file; cat /proc/sysrq-trigger").await, "content");
+        assert_eq!(output(&runtime, &web, "cat /mnt/deep/volume/file; cat /proc/meminfo").await, "content");
         assert_eq!(output(&runtime, &web, "echo $GIVEN/$FROM_IMAGE/$HOME; pwd").await, "a b/yes//data\n/data");
         let root = create(&runtime, &sandbox, container_config("root", "sleep 1000"), &of).await;
         start(&runtime, &root).await;
