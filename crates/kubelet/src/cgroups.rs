@@ -51,7 +51,7 @@ pub(crate) struct Cgroups {
 
 impl Cgroups {
     pub(crate) fn new(mount: &Path, root: &str, pids_limit: Option<i64>) -> Self {
-        let magic = nix::sys::statfs::statfs(mount).map(|s| s.filesystem_type().0 as i64);
+        let magic = nix::sys::statfs::statfs(mount).map(|s| s.filesystem_type().0);
         let version = if magic == Ok(CGROUP2_MAGIC) { Version::V2 } else { Version::V1 };
         Self { mount: mount.to_owned(), root: root.trim_matches('/').to_owned(), version, pids_limit }
     }

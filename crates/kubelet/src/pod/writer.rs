@@ -147,7 +147,7 @@ pub(crate) fn difference(old: &Value, new: &Value) -> Option<Value> {
             patch.insert(key.clone(), Value::Null);
         }
     }
-    (!patch.is_empty()).then(|| Value::Object(patch))
+    (!patch.is_empty()).then_some(Value::Object(patch))
 }
 
 const OWN_FIELDS: [&str; 8] =

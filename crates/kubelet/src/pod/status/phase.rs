@@ -34,9 +34,7 @@ pub(crate) fn phase(spec: &PodSpec, init: &[ContainerStatus], regular: &[Contain
     let policy = spec.restart_policy.as_deref().unwrap_or("Always");
     if counts.init_failed > 0 && (policy == "Never" || over) {
         "Failed"
-    } else if counts.initializing > 0 {
-        if over { "Failed" } else { "Pending" }
-    } else if counts.waiting > 0 {
+    } else if counts.initializing > 0 || counts.waiting > 0 {
         if over { "Failed" } else { "Pending" }
     } else if counts.running > 0 && counts.unknown == 0 {
         "Running"
