@@ -52,9 +52,6 @@ pub fn validate_update(new: &Object, old: &Object) -> ErrorList {
         }
     }
     errors.extend(validate_shared(new));
-    // Upstream asks the same twice, once for all kinds and once in each, and lists what it finds twice.
-    let again: Vec<Error> = errors.iter().cloned().collect();
-    errors.extend(again);
     if old.deletion_timestamp().is_some() {
         let extra: Vec<String> =
             new.finalizers().filter(|f| !old.finalizers().any(|o| o == *f)).map(apimachinery::field::quote).collect();
@@ -64,6 +61,9 @@ pub fn validate_update(new: &Object, old: &Object) -> ErrorList {
             errors.push(Error::forbidden(&path.child("finalizers"), format!("{why} {found}")));
         }
     }
+    // Upstream asks the same twice, once for all kinds and once in each, and lists what it finds twice.
+    let again: Vec<Error> = errors.iter().cloned().collect();
+    errors.extend(again);
     errors
 }
 

@@ -220,10 +220,7 @@ impl Registry {
             }
             prepare::count_generation(resource.facts(), new, old);
         }
-        // Upstream judges metadata in general and again for each kind; both stand among the causes.
-        let judged = kinds::object_meta::validate_update(new, old);
-        let mut errors = judged.clone();
-        errors.extend(judged);
+        let mut errors = kinds::object_meta::validate_update(new, old);
         if status {
             errors.extend(resource.validate_status_update(new, old)?);
         } else if ephemeral {
