@@ -1,6 +1,7 @@
 //! The shim: a process of one thread that holds a pod. Forked, without exec, from a zygote, so that the pages a large
 //! executable dirties at start are shared by all shims.
 
+mod code;
 mod executor;
 mod helper;
 mod log;

@@ -21,6 +21,7 @@ use crate::{
     packet,
     protocol::{Call, FromShim, Hello, Request, Start},
     shim::{
+        code::Code,
         helper::{self, Stdio},
         process::{Attached, Process, with_terminal},
         signals,
@@ -40,6 +41,8 @@ pub(super) struct Shim {
     containers: BTreeMap<String, Process>,
     execs: BTreeMap<i32, String>,
     ended: bool,
+    /// Something rare was done since the loop last waited.
+    busy: bool,
 }
 
 /// What a ready descriptor means.
@@ -62,12 +65,18 @@ impl Shim {
             containers: BTreeMap::new(),
             execs: BTreeMap::new(),
             ended: false,
+            busy: false,
         }
     }
 
     pub(super) fn run(mut self) -> i32 {
         let Ok(signals) = signals::descriptor() else { return 1 };
+        let code = Code::mapped();
+        code.forget();
         while !self.ended {
+            if std::mem::take(&mut self.busy) {
+                code.forget();
+            }
             match self.wait(&signals) {
                 Ok(ready) => ready.into_iter().for_each(|source| self.handle(&signals, source)),
                 Err(nix::errno::Errno::EINTR) => {}
@@ -158,6 +167,7 @@ impl Shim {
         let Some(connection) = self.connections.iter().find(|c| c.as_raw_fd() == fd) else { return };
         match packet::receive::<Request>(connection, MsgFlags::MSG_DONTWAIT) {
             Ok(Some((request, descriptors))) => {
+                self.busy = true;
                 let (result, master) = self.call(request.call, descriptors);
                 let rights: Vec<RawFd> = master.iter().map(|m| m.as_raw_fd()).collect();
                 let done = FromShim::Done { number: request.number, result };
