@@ -12,7 +12,10 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::mpsc,
 };
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{
+    Message, Utf8Bytes,
+    protocol::{CloseFrame, frame::coding::CloseCode},
+};
 
 use crate::{
     AcceptError, Outcome, SessionError,
@@ -228,6 +231,9 @@ async fn write_websocket(
             sink.send(Message::Binary(framed.into())).await.map_err(Box::new)?;
         }
     }
+    // Go's clients take a close without a code for a failure.
+    let normal = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::default() };
+    sink.send(Message::Close(Some(normal))).await.map_err(Box::new)?;
     sink.close().await.map_err(Box::new)?;
     Ok(())
 }

@@ -189,14 +189,16 @@ async fn a_terminal_over_websocket_knows_its_size_and_when_stdin_ends() {
     for message in messages {
         socket.send(Message::binary(message)).await.unwrap();
     }
-    let (mut stdout, mut error) = (Vec::new(), Vec::new());
+    let (mut stdout, mut error, mut closed_with) = (Vec::new(), Vec::new(), None);
     while let Some(Ok(message)) = socket.next().await {
         match message {
             Message::Binary(bytes) if bytes[0] == 1 => stdout.extend_from_slice(&bytes[1..]),
             Message::Binary(bytes) if bytes[0] == 3 => error.extend_from_slice(&bytes[1..]),
+            Message::Close(frame) => closed_with = frame.map(|f| u16::from(f.code)),
             _ => {}
         }
     }
+    assert_eq!(closed_with, Some(1000));
     assert_eq!(String::from_utf8(stdout).unwrap(), "HEY80x25");
     assert!(String::from_utf8(error).unwrap().contains("exit status 3"));
 }
