@@ -69,8 +69,14 @@ impl Registries {
             platform_resolver: Some(Box::new(for_this_machine)),
             ..ClientConfig::default()
         };
+        choose_cryptography();
         Ok(Client::new(config))
     }
+}
+
+/// The HTTP client below uses what the process chose and panics where nobody chose. An earlier choice stands.
+fn choose_cryptography() {
+    rustls::crypto::ring::default_provider().install_default().ok();
 }
 
 fn for_this_machine(manifests: &[ImageIndexEntry]) -> Option<String> {

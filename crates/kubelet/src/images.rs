@@ -20,6 +20,9 @@ use crate::backoff::Backoff;
 /// Pulls at a time; further ones wait.
 const PARALLEL_PULLS: usize = 4;
 
+/// How long a failed pull is told as such, before the pod says that it waits to try again.
+const SHOWN_FAILURE: Duration = Duration::from_secs(3);
+
 /// Why a container waits for its image, in the words its status shows.
 #[derive(Debug)]
 pub(crate) struct ImageError {
@@ -137,8 +140,7 @@ impl Images {
                 events.warning(wanted.about, "Failed", format!("Failed to pull image \"{written}\": {error}"));
                 self.failures.lock().insert(key.clone(), message.clone());
                 self.backoff.next(&key, Instant::now());
-                let retry = self.backoff.waiting(&key, Instant::now()).map(|(left, _)| left);
-                Err(ImageError { reason: "ErrImagePull", message, retry })
+                Err(ImageError { reason: "ErrImagePull", message, retry: Some(SHOWN_FAILURE) })
             }
         }
     }

@@ -55,11 +55,21 @@ impl Kubelet {
         images: Arc<dyn ImageService>,
         tasks: &Tasks,
     ) -> Result<Handle, Error> {
-        let agent = assemble(config, client, runtime, images, tasks).await?;
-        let address = match agent.config.server.clone() {
-            Some(config) => Some(server::start(agent.clone(), config).await?),
+        let mut config = config;
+        let bound = match &mut config.server {
+            Some(server) => {
+                let bound = server::bind(server).await?;
+                // Port 0 has become a real one, which the node's status tells.
+                server.address = bound.address;
+                Some(bound)
+            }
             None => None,
         };
+        let address = bound.as_ref().map(|b| b.address);
+        let agent = assemble(config, client, runtime, images, tasks).await?;
+        if let Some(bound) = bound {
+            server::start(agent.clone(), bound);
+        }
         let ready = Arc::new(Notify::new());
         tasks.spawn("node-status", node::follow_node(agent.clone(), ready.clone()));
         tasks.spawn("node-lease", node::renew_lease(agent.clone()));

@@ -3,7 +3,7 @@
 mod admission;
 mod orphans;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use api::{
     core::v1::Pod,
@@ -11,7 +11,7 @@ use api::{
 };
 use controller_runtime::{Change, Entry, Tasks};
 use cri::v1;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 
 use crate::{
@@ -22,6 +22,8 @@ pub(crate) use orphans::adopt_orphans;
 
 /// How soon a broken stream of runtime events is opened again.
 const EVENTS_RETRY: Duration = Duration::from_secs(1);
+/// How soon a worker that panicked is replaced.
+const PANIC_RETRY: Duration = Duration::from_secs(10);
 
 /// Workers by the uid of their pod.
 #[derive(Default)]
@@ -96,7 +98,7 @@ fn appear(agent: &Arc<Agent>, entry: &Entry) {
         }
     };
     if let Some(signal) = agent.table.get(&entry.header.uid) {
-        signal.update(|input| input.pod = pod);
+        signal.show(pod);
         return;
     }
     let verdict = admission::refuse(agent, &pod);
@@ -121,7 +123,16 @@ fn weigh_burstable(agent: &Agent) {
 /// Gives the pod a worker, if it has none.
 fn begin(agent: &Arc<Agent>, uid: &str, signal: Arc<Signal>) {
     if agent.table.insert(uid, &signal) {
-        agent.tasks.spawn("pod", Worker::new(agent.clone(), signal).run());
+        agent.tasks.spawn("pod", keep_working(agent.clone(), signal));
+    }
+}
+
+/// A worker that panics is replaced: what it knew is in the runtime and in the API.
+async fn keep_working(agent: Arc<Agent>, signal: Arc<Signal>) {
+    while AssertUnwindSafe(Worker::new(agent.clone(), signal.clone()).run()).catch_unwind().await.is_err() {
+        let uid = signal.pod().metadata.uid.clone().unwrap_or_default();
+        tracing::error!(pod = uid, "the worker of a pod panicked; beginning anew");
+        tokio::time::sleep(PANIC_RETRY).await;
     }
 }
 

@@ -4,6 +4,7 @@
 mod log_file;
 mod log_request;
 mod logs;
+mod stats;
 mod streams;
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
@@ -49,15 +50,25 @@ impl Refusal {
     }
 }
 
-/// Listens, and serves until the agent's tasks are stopped.
-pub(crate) async fn start(agent: Arc<Agent>, config: ServerConfig) -> Result<SocketAddr, Error> {
-    let tls = pki::server_config(config.certificate, &config.client_ca_pem).map_err(Error::Certificate)?;
+/// A socket that listens, before anything is served on it.
+pub(crate) struct Bound {
+    listener: TcpListener,
+    tls: TlsAcceptor,
+    pub(crate) address: SocketAddr,
+}
+
+pub(crate) async fn bind(config: &ServerConfig) -> Result<Bound, Error> {
+    let tls = pki::server_config(config.certificate.clone(), &config.client_ca_pem).map_err(Error::Certificate)?;
     let failed = |source| Error::Listen { address: config.address, source };
     let listener = TcpListener::bind(config.address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
+    Ok(Bound { listener, tls: TlsAcceptor::from(Arc::new(tls)), address })
+}
+
+/// Serves until the agent's tasks are stopped.
+pub(crate) fn start(agent: Arc<Agent>, bound: Bound) {
     let tasks = agent.tasks.clone();
-    tasks.spawn("kubelet-server", accept(agent, listener, TlsAcceptor::from(Arc::new(tls))));
-    Ok(address)
+    tasks.spawn("kubelet-server", accept(agent, bound.listener, bound.tls));
 }
 
 async fn accept(agent: Arc<Agent>, listener: TcpListener, tls: TlsAcceptor) {
@@ -104,6 +115,8 @@ async fn answer(agent: &Arc<Agent>, known: bool, request: Request<Incoming>) -> 
     let result = match segments.as_slice() {
         ["healthz"] => Ok(text(StatusCode::OK, "ok".to_owned())),
         ["pods"] => Ok(pods(agent)),
+        ["metrics"] => stats::metrics(agent).await,
+        ["stats", "summary"] => stats::summary(agent).await,
         ["containerLogs", namespace, pod, container] => {
             let query = request.uri().query().unwrap_or_default();
             logs::serve(agent, namespace, pod, container, query).await

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use api::core::v1::Pod;
+use api::{
+    core::v1::{Pod, PodCondition},
+    meta::ObjectMeta,
+};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::status::Verdict;
+use super::status::{OWN_CONDITIONS, Verdict};
 
 /// What the worker has to know. The newest counts; nothing queues up.
 #[derive(Clone)]
@@ -19,6 +22,8 @@ pub(crate) struct Input {
     pub(crate) verdict: Option<Verdict>,
     /// Something the pod refers to changed.
     pub(crate) references_changed: bool,
+    /// What the pod should be changed.
+    pub(crate) spec_changed: bool,
 }
 
 pub(crate) struct Signal {
@@ -30,7 +35,7 @@ pub(crate) struct Signal {
 
 impl Signal {
     pub(crate) fn new(pod: Arc<Pod>, verdict: Option<Verdict>) -> Self {
-        let input = Input { pod, gone: false, verdict, references_changed: false };
+        let input = Input { pod, gone: false, verdict, references_changed: false, spec_changed: false };
         Self { input: Mutex::new(input), bell: Notify::new(), hurry: Notify::new() }
     }
 
@@ -52,10 +57,26 @@ impl Signal {
         self.ring();
     }
 
+    /// Takes the pod as the API now shows it. What this kubelet itself wrote rings nobody.
+    pub(crate) fn show(&self, pod: Arc<Pod>) {
+        let mut input = self.input.lock();
+        let spec_changed = input.pod.spec != pod.spec;
+        if !spec_changed && meaning(&input.pod) == meaning(&pod) && foreign(&input.pod).eq(foreign(&pod)) {
+            input.pod = pod;
+            return;
+        }
+        drop(input);
+        self.update(|input| {
+            input.pod = pod;
+            input.spec_changed |= spec_changed;
+        });
+    }
+
     pub(crate) fn read(&self) -> Input {
         let mut input = self.input.lock();
         let copy = input.clone();
         input.references_changed = false;
+        input.spec_changed = false;
         copy
     }
 
@@ -75,6 +96,17 @@ impl Signal {
     pub(crate) fn is_ending(&self) -> bool {
         self.input.lock().is_ending()
     }
+}
+
+/// The metadata without what every write changes.
+fn meaning(pod: &Pod) -> ObjectMeta {
+    ObjectMeta { resource_version: None, managed_fields: None, ..pod.metadata.clone() }
+}
+
+/// Conditions somebody else writes, which readiness may wait for.
+fn foreign(pod: &Pod) -> impl Iterator<Item = &PodCondition> {
+    let all = pod.status.iter().flat_map(|s| s.conditions.iter().flatten());
+    all.filter(|c| !OWN_CONDITIONS.contains(&c.type_.as_str()))
 }
 
 impl Input {

@@ -4,7 +4,7 @@
 mod end;
 mod sync;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use api::{
     core::v1::{Pod, PodStatus},
@@ -52,6 +52,8 @@ pub(crate) struct Worker {
     /// The status last put.
     last: Option<PodStatus>,
     waits: WaitReasons,
+    /// Containers that are not tried again before then, unless something they depend on changed.
+    holds: HashMap<String, Instant>,
     volumes: Option<Volumes>,
     volume_delay: Duration,
     /// The sandbox that is up, and what it was made from.
@@ -75,6 +77,7 @@ impl Worker {
             stage: Stage::Running,
             slot,
             waits: WaitReasons::new(),
+            holds: HashMap::new(),
             volumes: None,
             volume_delay: sync::FIRST_VOLUME_DELAY,
             sandbox: None,

@@ -42,6 +42,9 @@ struct Acted {
 
 impl Worker {
     pub(super) async fn sync(&mut self, input: &Input) -> Next {
+        if input.references_changed || input.spec_changed {
+            self.holds.clear();
+        }
         let mut wake = match self.check_deadline(&input.pod) {
             Ok(at) => at,
             Err(()) => return Next::Again,
@@ -249,6 +252,13 @@ impl Worker {
         let Some(spec) = &pod.spec else { return };
         for start in starts {
             let Some(container) = container_of(spec, *start) else { continue };
+            if let Some(until) = self.held(container, observed) {
+                acted.again_at = sooner(acted.again_at, Some(until));
+                if start.role == Role::Init && !api::resources::is_restartable_init(container) {
+                    return;
+                }
+                continue;
+            }
             let refused = match start::in_backoff(&self.agent, pod, container, observed) {
                 Some(refusal) => Some(refusal),
                 None => match self.start_one(input, observed, container).await {
@@ -267,13 +277,28 @@ impl Worker {
             };
             if let Some(Refusal { reason, message, retry }) = refused {
                 self.waits.insert(container.name.clone(), (reason, message));
-                acted.again_at = sooner(acted.again_at, retry.map(|after| Instant::now() + after));
+                if let Some(until) = retry.map(|after| Instant::now() + after) {
+                    self.holds.insert(container.name.clone(), until);
+                    acted.again_at = sooner(acted.again_at, Some(until));
+                }
                 // Initialization goes on in order only.
                 if start.role == Role::Init && !api::resources::is_restartable_init(container) {
                     return;
                 }
             }
         }
+    }
+
+    /// Until when a container that could not be started is left alone. A run that ended since lifts it.
+    fn held(&mut self, container: &api::core::v1::Container, observed: &Observed) -> Option<Instant> {
+        let until = *self.holds.get(&container.name)?;
+        let backing_off = self.waits.get(&container.name).is_some_and(|(reason, _)| reason == "CrashLoopBackOff");
+        let ran = !backing_off && observed.latest(&container.name).is_some_and(|c| c.state == State::Exited);
+        if until <= Instant::now() || ran {
+            self.holds.remove(&container.name);
+            return None;
+        }
+        Some(until)
     }
 
     /// None when the pod was told to end meanwhile.
