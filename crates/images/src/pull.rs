@@ -60,6 +60,8 @@ impl Registries {
             let data = std::fs::read(path).map_err(|source| Error::CaFile { path: path.clone(), source })?;
             extra.push(Certificate { encoding: CertificateEncoding::Pem, data });
         }
+        // The client takes the process's provider; an error says that there is one already.
+        rustls::crypto::ring::default_provider().install_default().ok();
         let config = ClientConfig {
             protocol,
             extra_root_certificates: extra,

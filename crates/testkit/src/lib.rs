@@ -6,6 +6,7 @@
 mod apiserver;
 mod binary;
 mod kubectl;
+mod node;
 mod output;
 mod process;
 mod wait;
@@ -13,6 +14,7 @@ mod wait;
 pub use apiserver::ApiServer;
 pub use binary::{examples, knarr};
 pub use kubectl::Kubectl;
+pub use node::{Node, get};
 pub use output::Output;
 pub use process::Process;
 pub use wait::{eventually, within};

@@ -114,14 +114,8 @@ fn send(common: &[&str], arguments: &[&str], body: &[u8]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn installed() {
-    // Another test of this process may have been first.
-    drop(rustls::crypto::ring::default_provider().install_default());
-}
-
 #[tokio::test]
 async fn images_come_over_plain_http_from_loopback() {
-    installed();
     let folder = tempfile::tempdir().unwrap();
     let registry = registry(folder.path(), "", "http").await;
     push(&registry, "library/hello", &[]);
@@ -146,7 +140,6 @@ async fn images_come_over_plain_http_from_loopback() {
 
 #[tokio::test]
 async fn a_registry_with_tls_and_a_password_wants_both() {
-    installed();
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).display().to_string();
     let openssl = |arguments: &[&str]| {
@@ -190,7 +183,6 @@ async fn a_registry_with_tls_and_a_password_wants_both() {
 
 #[tokio::test]
 async fn nobody_there_is_said_so() {
-    installed();
     let folder = tempfile::tempdir().unwrap();
     let images = Images::open(&folder.path().join("images"), Registries::default()).unwrap();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

@@ -1,0 +1,243 @@
+//! A whole cluster of one node: `knarr server` in network, mount and host name namespaces and a cgroup of its own.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use nix::sched::{CloneFlags, setns};
+use tempfile::TempDir;
+
+use crate::{Kubectl, Output, Process, binary, eventually};
+
+/// How long a peer may take to connect or to answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+
+/// What holds the namespaces: sets them up, says so, waits for its input to end, and removes what the node left.
+/// The link and the route give the node an address that is not loopback's; nobody answers behind them.
+const HOLDER: &str = r#"
+set -e
+hostname knarr-node
+ip link set lo up
+ip link add eth0 type veth peer name eth0p
+ip addr add 172.30.0.2/24 dev eth0
+ip link set eth0 up
+ip link set eth0p up
+ip route add default via 172.30.0.1
+mount -t tmpfs tmpfs /run
+echo up
+read -r _ || true
+"$@"
+echo down
+"#;
+
+/// A cluster whose pods are real. Everything ends with it.
+pub struct Node {
+    folder: TempDir,
+    cgroup: String,
+    process: Option<Process>,
+    holder: Child,
+    flags: Vec<String>,
+}
+
+impl Node {
+    /// Returns when the node is ready and has the images `localhost/hello:1` and `localhost/hello:2`.
+    pub fn start() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let folder = tempfile::Builder::new().prefix("knarr-test-").tempdir().expect("a temporary folder");
+        let cgroup = format!("/knarr-test-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let data = folder.path().join("data");
+        let flags = ["--data-dir", data.to_str().expect("plain"), "--cgroup-root", &cgroup].map(str::to_owned).to_vec();
+        let holder = hold(&flags);
+        let mut node = Self { folder, cgroup, process: None, holder, flags };
+        node.start_again();
+        for tag in 1..=2 {
+            node.import(&format!("localhost/hello:{tag}"));
+        }
+        node
+    }
+
+    /// Starts the daemon on what it left, and returns when the node is ready.
+    pub fn start_again(&mut self) {
+        assert!(self.process.is_none(), "it runs already");
+        let mut command = self.enter(binary::knarr().to_str().expect("plain"));
+        command.arg("server").args(&self.flags);
+        let mut process = Process::start(command, &self.log());
+        let kubectl = self.kubectl();
+        eventually("the node is ready", || {
+            if let Some(status) = process.ended() {
+                panic!("the daemon ended: {status}\n{}", process.log());
+            }
+            if !self.kubeconfig().is_file() {
+                return Err(process.log());
+            }
+            let ready = kubectl.run(["wait", "node", "--all", "--for=condition=Ready", "--timeout=5s"]);
+            if ready.is_success() { Ok(()) } else { Err(format!("{ready}\n{}", process.log())) }
+        });
+        self.process = Some(process);
+    }
+
+    /// Packs the example's image under this name and imports it.
+    pub fn import(&self, reference: &str) {
+        let archive = self.folder.path().join("image.tar");
+        let packed = Command::new(binary::examples().join("image.sh")).arg(&archive).arg(reference).output();
+        let packed = packed.expect("the script can be started");
+        assert!(packed.status.success(), "image.sh: {}", String::from_utf8_lossy(&packed.stderr));
+        self.knarr(&["image", "import", archive.to_str().expect("plain")]).ok();
+    }
+
+    /// Runs `knarr` inside, on this node's folders.
+    #[track_caller]
+    pub fn knarr(&self, words: &[&str]) -> Output {
+        let mut command = self.enter(binary::knarr().to_str().expect("plain"));
+        command.args(words).args(&self.flags);
+        run(command)
+    }
+
+    /// Runs any command inside.
+    #[track_caller]
+    pub fn run(&self, words: &[&str]) -> Output {
+        let (program, arguments) = words.split_first().expect("a command has words");
+        let mut command = self.enter(program);
+        command.args(arguments);
+        run(command)
+    }
+
+    fn prefix(&self) -> [String; 6] {
+        let target = format!("--target={}", self.holder.id());
+        ["nsenter", &target, "--net", "--mount", "--uts", "--"].map(str::to_owned)
+    }
+
+    /// A command inside, not yet started. It replaces `nsenter`, so its pid is the child's.
+    pub fn enter(&self, program: &str) -> Command {
+        let [nsenter, words @ ..] = self.prefix();
+        let mut command = Command::new(nsenter);
+        command.args(words).arg(program);
+        command
+    }
+
+    /// Runs this in a thread inside the node's network.
+    pub fn inside<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
+        let network = File::open(format!("/proc/{}/ns/net", self.holder.id())).expect("the namespace is there");
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(move || {
+                setns(network, CloneFlags::CLONE_NEWNET).expect("root may enter a namespace");
+                act()
+            });
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    /// The body of the answer to one GET from inside the node, on a connection of its own.
+    pub fn get(&self, address: &str) -> Result<String, String> {
+        self.inside(|| get(address))
+    }
+
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.data_dir().join("admin.kubeconfig")
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    /// The newest kubectl, as the administrator, inside.
+    pub fn kubectl(&self) -> Kubectl {
+        Kubectl::newest(&self.kubeconfig(), self.folder.path()).behind(self.prefix())
+    }
+
+    /// Every kubectl on the machine, as the administrator, inside.
+    pub fn kubectls(&self) -> Vec<Kubectl> {
+        let all = Kubectl::all(&self.kubeconfig(), self.folder.path());
+        all.into_iter().map(|kubectl| kubectl.behind(self.prefix())).collect()
+    }
+
+    /// `kill -9` of the daemon alone.
+    pub fn kill(&mut self) {
+        self.process.take().expect("it runs").kill();
+    }
+
+    /// Pids of all processes in the cgroups of this node's pods.
+    pub fn pod_pids(&self) -> Vec<u32> {
+        let mut pids = Vec::new();
+        let mut folders: Vec<PathBuf> = self.cgroups();
+        while let Some(folder) = folders.pop() {
+            let listed = std::fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+            pids.extend(listed.lines().filter_map(|pid| pid.parse::<u32>().ok()));
+            let below = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+            folders.extend(below.map(|entry| entry.path()).filter(|path| path.is_dir()));
+        }
+        pids.sort_unstable();
+        pids.dedup();
+        pids
+    }
+
+    /// The folders of this node's cgroup that exist, in every hierarchy.
+    pub fn cgroups(&self) -> Vec<PathBuf> {
+        let name = self.cgroup.trim_start_matches('/');
+        let hierarchies = std::fs::read_dir("/sys/fs/cgroup").expect("cgroups are mounted").flatten();
+        let below = hierarchies.map(|entry| entry.path().join(name));
+        below.chain([Path::new("/sys/fs/cgroup").join(name)]).filter(|path| path.is_dir()).collect()
+    }
+}
+
+fn hold(flags: &[String]) -> Child {
+    let mut command = Command::new("unshare");
+    command.args(["--net", "--mount", "--uts", "--propagation", "private", "sh", "-c", HOLDER, "holder"]);
+    command.arg(binary::knarr()).arg("down").args(flags);
+    let mut holder =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("unshare can be started by root");
+    let mut line = String::new();
+    let out = holder.stdout.as_mut().expect("it was asked for");
+    BufReader::new(out).read_line(&mut line).expect("a pipe can be read");
+    assert_eq!(line, "up\n", "the namespaces could not be set up; tests of nodes need root");
+    holder
+}
+
+fn run(mut command: Command) -> Output {
+    let shown = format!("{command:?}");
+    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|e| panic!("{shown}: {e}"));
+    Output {
+        command: shown,
+        status: output.status,
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// One GET on a connection of its own; the body of an answer 200.
+pub fn get(address: &str) -> Result<String, String> {
+    let failed = |step: &'static str| move |error: std::io::Error| format!("{step}: {error}");
+    let to: SocketAddr = address.parse().expect("an address and a port");
+    let mut stream = TcpStream::connect_timeout(&to, ANSWER_LIMIT).map_err(failed("connect"))?;
+    stream.set_read_timeout(Some(ANSWER_LIMIT)).map_err(failed("set a limit"))?;
+    let request = format!("GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).map_err(failed("send"))?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).map_err(failed("receive"))?;
+    match answer.split_once("\r\n\r\n") {
+        Some((head, body)) if head.starts_with("HTTP/1.1 200") => Ok(body.to_owned()),
+        _ => Err(format!("answered {answer:?}")),
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.process = None;
+        drop(self.holder.stdin.take());
+        drop(self.holder.wait());
+    }
+}

@@ -1,0 +1,81 @@
+//! Whatever dies comes back by itself.
+
+use std::process::Command;
+
+use testkit::{Kubectl, Node, eventually};
+
+use super::run_hello;
+
+/// Names, uids and counts of restarts of the pods.
+fn pods(kubectl: &Kubectl) -> String {
+    let columns = "custom-columns=N:.metadata.name,U:.metadata.uid,R:.status.containerStatuses[*].restartCount,\
+                   S:.status.containerStatuses[*].state.running.startedAt,I:.status.podIP";
+    kubectl.run(["get", "pods", "--sort-by=.metadata.name", "-o", columns]).ok()
+}
+
+fn kill(pids: &[u32]) {
+    let words = std::iter::once("-KILL".to_owned()).chain(pids.iter().map(u32::to_string));
+    assert!(Command::new("kill").args(words).status().unwrap().success());
+}
+
+fn answers(node: &Node) {
+    eventually("the Service answers", || node.get("127.0.0.1:30085"));
+}
+
+fn all_ready(kubectl: &Kubectl) {
+    eventually("three pods are ready", || {
+        let seen =
+            kubectl.value("deploy/hello", "{.status.replicas} {.status.readyReplicas} {.status.availableReplicas}");
+        if seen == "3 3 3" { Ok(()) } else { Err(format!("{seen}\n{}", kubectl.ok("get pods -o wide"))) }
+    });
+}
+
+#[test]
+fn containers_pods_and_daemons_come_back() {
+    let mut node = Node::start();
+    let kubectl = node.kubectl();
+    run_hello(&kubectl, 30_085);
+    all_ready(&kubectl);
+
+    // A process of a container dies: the container is started again in place.
+    let pod = kubectl.value("pods", "{.items[0].metadata.name}");
+    kubectl.run(["exec", &pod, "--", "kill", "-TERM", "1"]).ok();
+    eventually("it is counted", || {
+        let count = kubectl.value(&format!("pod/{pod}"), "{.status.containerStatuses[0].restartCount}");
+        if count == "1" { Ok(()) } else { Err(count) }
+    });
+    answers(&node);
+    all_ready(&kubectl);
+
+    // A pod is deleted: another takes its place.
+    kubectl.ok(&format!("delete pod {pod}"));
+    answers(&node);
+    all_ready(&kubectl);
+    assert!(kubectl.fails(&format!("get pod {pod}")).contains("not found"));
+
+    // The daemon is killed: containers go on, and a new daemon finds them.
+    let before = pods(&kubectl);
+    node.kill();
+    for _ in 0..20 {
+        node.get("127.0.0.1:30085").unwrap();
+    }
+    node.start_again();
+    all_ready(&kubectl);
+    assert_eq!(pods(&kubectl), before);
+    kubectl.ok("scale deploy hello --replicas=4");
+    kubectl.ok("rollout status deploy/hello --timeout=60s");
+    kubectl.ok("scale deploy hello --replicas=3");
+    answers(&node);
+
+    // The machine is reset: every process is gone, the data folder stays.
+    node.kill();
+    kill(&node.pod_pids());
+    node.run(&["umount", "--lazy", "/run"]).ok();
+    node.run(&["mount", "-t", "tmpfs", "tmpfs", "/run"]).ok();
+    node.start_again();
+    eventually("pods are ready again", || {
+        let seen = kubectl.value("deploy/hello", "{.status.readyReplicas}");
+        let answer = node.get("127.0.0.1:30085");
+        if seen == "3" && answer.is_ok() { Ok(()) } else { Err((seen, answer, pods(&kubectl))) }
+    });
+}

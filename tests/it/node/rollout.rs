@@ -1,0 +1,89 @@
+//! Changes of a Deployment under load: nobody who asks notices.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use testkit::{Node, eventually, get};
+
+use super::{namespace, run_hello, shared};
+
+/// Asks without pause while `act` runs; answers how many requests were answered and what failed.
+fn under_load(node: &Node, address: &str, act: impl FnOnce() + Send) -> (usize, Vec<String>) {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let load = scope.spawn(|| {
+            node.inside(|| {
+                let (mut answered, mut failures) = (0, Vec::new());
+                while !done.load(Ordering::SeqCst) {
+                    match get(address) {
+                        Ok(_) => answered += 1,
+                        Err(error) => failures.push(error),
+                    }
+                }
+                (answered, failures)
+            })
+        });
+        let acted = scope.spawn(act).join();
+        done.store(true, Ordering::SeqCst);
+        let seen = load.join().unwrap();
+        if let Err(panic) = acted {
+            std::panic::resume_unwind(panic);
+        }
+        seen
+    })
+}
+
+#[test]
+fn no_request_fails_while_the_image_changes() {
+    let node = shared();
+    let kubectl = namespace(&node, "rollout");
+    run_hello(&kubectl, 30_082);
+    let address = "127.0.0.1:30082";
+    for (change, version) in
+        [("set image deploy/hello hello=localhost/hello:2", "hello 2"), ("rollout undo deploy/hello", "hello 1")]
+    {
+        let (answered, failures) = under_load(&node, address, || {
+            kubectl.ok(change);
+            kubectl.ok("rollout status deploy/hello --timeout=80s");
+            eventually("old pods are gone", || {
+                let pods = kubectl.value("pods", "{.items[*].metadata.name}");
+                if pods.split(' ').count() == 3 { Ok(()) } else { Err(pods) }
+            });
+        });
+        assert!(answered > 50, "only {answered} requests were answered");
+        assert!(
+            failures.is_empty(),
+            "{} of {} failed: {:?}",
+            failures.len(),
+            answered + failures.len(),
+            &failures[..failures.len().min(5)]
+        );
+        assert!(node.get(address).unwrap().starts_with(version));
+    }
+    let history = kubectl.ok("rollout history deploy/hello");
+    assert!(history.contains("\n2 ") && history.contains("\n3 ") && !history.contains("\n1 "), "{history}");
+    kubectl.ok("delete deploy hello");
+}
+
+#[test]
+fn a_bad_image_stops_the_rollout_and_nothing_else() {
+    let node = shared();
+    let kubectl = namespace(&node, "badimage");
+    run_hello(&kubectl, 30_083);
+    kubectl.ok("set image deploy/hello hello=localhost/no-such-image:9");
+    let mut seen = Vec::new();
+    eventually("the pod says why", || {
+        let reasons = kubectl.value("pods", "{.items[*].status.containerStatuses[*].state.waiting.reason}");
+        if !reasons.is_empty() && !seen.contains(&reasons) {
+            seen.push(reasons);
+        }
+        if seen.last().is_some_and(|last| last == "ImagePullBackOff") { Ok(()) } else { Err(seen.clone()) }
+    });
+    let events = kubectl.ok("get events");
+    assert!(events.contains("Failed to pull image \"localhost/no-such-image:9\""), "{events}");
+    assert!(events.contains("Error: ErrImagePull") && events.contains("Back-off pulling image"), "{events}");
+    assert_eq!(kubectl.value("deploy/hello", "{.status.readyReplicas} {.status.updatedReplicas}"), "3 1");
+    assert!(node.get("127.0.0.1:30083").unwrap().starts_with("hello 1"));
+    kubectl.ok("rollout undo deploy/hello");
+    kubectl.ok("rollout status deploy/hello --timeout=60s");
+    kubectl.ok("delete deploy hello");
+}
