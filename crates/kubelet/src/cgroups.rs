@@ -97,6 +97,18 @@ impl Cgroups {
         self.make(self.pod_path(pod).trim_matches('/'), &limits)
     }
 
+    /// Removes every cgroup of pods, and the root if it is ours alone. Nothing may run in them.
+    pub(crate) fn remove_all(&self) -> Result<(), CgroupError> {
+        for hierarchy in self.hierarchies(true) {
+            remove(&hierarchy.join(self.class_path(QosClass::Guaranteed)))?;
+            if !self.root.is_empty() {
+                // Somebody else may have something in it.
+                std::fs::remove_dir(hierarchy.join(&self.root)).ok();
+            }
+        }
+        Ok(())
+    }
+
     /// Removes the pod's cgroup, wherever the class of the pod may have put it. Nothing may run in it.
     pub(crate) fn remove_pod(&self, uid: &str) -> Result<(), CgroupError> {
         for class in [QosClass::Guaranteed, QosClass::Burstable, QosClass::BestEffort] {

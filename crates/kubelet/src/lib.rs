@@ -19,9 +19,11 @@ mod probe;
 mod references;
 mod runtime;
 mod server;
+mod teardown;
 mod tokens;
 
 pub use cgroups::CgroupError;
 pub use config::{KubeletConfig, ServerConfig};
 pub use error::Error;
 pub use kubelet::{Handle, Kubelet};
+pub use teardown::tear_down;

@@ -84,14 +84,7 @@ pub(crate) async fn start(
         pod_cidr: cluster.pod_cidr.to_string(),
     };
     kube_proxy::start(proxy, clients(proxy_user()), tasks).context("start the service proxy")?;
-    let mut config = KubeletConfig::new(&node.name, node.data_dir.join("kubelet"), vec![node.address]);
-    config.log_dir.clone_from(&node.log_dir);
-    config.pod_cidr = Some(pod_range(cluster)?.to_string());
-    config.cluster_dns = vec![dns_service_ip(cluster)?.into()];
-    config.cluster_domain.clone_from(&cluster.domain);
-    config.resolv_conf.clone_from(&node.resolv_conf);
-    config.max_pods = node.max_pods;
-    config.cgroup_root.clone_from(&node.cgroup_root);
+    let mut config = kubelet_config(cluster, node)?;
     config.server = Some(ServerConfig {
         address: (node.address, node.kubelet_port).into(),
         certificate: tls.serving,
@@ -105,10 +98,22 @@ pub(crate) async fn start(
     Ok(())
 }
 
+fn kubelet_config(cluster: &ClusterConfig, node: &NodeConfig) -> anyhow::Result<KubeletConfig> {
+    let mut config = KubeletConfig::new(&node.name, node.data_dir.join("kubelet"), vec![node.address]);
+    config.log_dir.clone_from(&node.log_dir);
+    config.pod_cidr = Some(pod_range(cluster)?.to_string());
+    config.cluster_dns = vec![dns_service_ip(cluster)?.into()];
+    config.cluster_domain.clone_from(&cluster.domain);
+    config.resolv_conf.clone_from(&node.resolv_conf);
+    config.max_pods = node.max_pods;
+    config.cgroup_root.clone_from(&node.cgroup_root);
+    Ok(config)
+}
+
 /// Removes what a node leaves in the kernel: pods, links, rules, cgroups.
 pub(crate) async fn tear_down(cluster: &ClusterConfig, node: &NodeConfig) -> anyhow::Result<()> {
     let config = runtime_config(cluster, node)?;
-    container_runtime::teardown_all(&config, false).await.context("end the pods")?;
-    cni::teardown_all(&config.network).await.context("remove the pod network")?;
+    container_runtime::teardown_all(&config, false).await.context("end the pods and remove their network")?;
+    kubelet::tear_down(&kubelet_config(cluster, node)?).context("remove volumes and cgroups")?;
     kube_proxy::tear_down(PROXY_TABLE).await.context("remove the rules of Services")
 }
