@@ -103,7 +103,8 @@ fn appear(agent: &Arc<Agent>, entry: &Entry) {
     }
     let verdict = admission::refuse(agent, &pod);
     if let Some(verdict) = &verdict {
-        agent.events.warning(&about_pod(&pod), &verdict.reason, verdict.message.clone());
+        let message = verdict.message.trim_start_matches(admission::REJECTED);
+        agent.events.warning(&about_pod(&pod), &verdict.reason, message);
     }
     let signal = Arc::new(Signal::new(pod, verdict));
     begin(agent, &entry.header.uid, signal);

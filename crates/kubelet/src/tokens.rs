@@ -7,7 +7,7 @@ use api::{
     core::v1::{Pod, ServiceAccount},
     jiff::Timestamp,
 };
-use client::{Client, PostParams};
+use client::{ApiError, Client, PostParams};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use volumes::{Need, Token};
@@ -15,6 +15,9 @@ use volumes::{Need, Token};
 /// The share of its life after which a token is replaced, and the longest it is kept.
 const REFRESH_PERCENT: u32 = 80;
 const LONGEST_KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// Waits before a refusal is believed.
+const LAG_DELAYS_MILLIS: [u64; 5] = [5, 10, 20, 40, 80];
 
 struct Held {
     token: Token,
@@ -45,7 +48,7 @@ impl Tokens {
         {
             return Ok((token.clone(), *refresh_at));
         }
-        match request(client, pod, need).await {
+        match patient_request(client, pod, need).await {
             Ok(held) => {
                 let answer = (held.token.clone(), held.refresh_at);
                 self.held.lock().insert(key, held);
@@ -64,6 +67,20 @@ impl Tokens {
     pub(crate) fn forget(&self, uid: &str) {
         self.held.lock().retain(|(of, _), _| of != uid);
     }
+}
+
+/// Authorization learns of a pod's node from a watch of its own, which may lag behind this kubelet's: a refusal is
+/// believed when it stands for a moment.
+async fn patient_request(client: &Client, pod: &Pod, need: &Need) -> Result<Held, client::Error> {
+    for delay in LAG_DELAYS_MILLIS {
+        match request(client, pod, need).await {
+            Err(error) if error.is_forbidden() || error.is_not_found() => {
+                tokio::time::sleep(Duration::from_millis(delay)).await;
+            }
+            answer => return answer,
+        }
+    }
+    request(client, pod, need).await
 }
 
 async fn request(client: &Client, pod: &Pod, need: &Need) -> Result<Held, client::Error> {

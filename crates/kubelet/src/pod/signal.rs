@@ -18,7 +18,7 @@ pub(crate) struct Input {
     pub(crate) pod: Arc<Pod>,
     /// It is no longer in the API.
     pub(crate) gone: bool,
-    /// Somebody in this kubelet decided that the pod must end.
+    /// This node does not take the pod.
     pub(crate) verdict: Option<Verdict>,
     /// Something the pod refers to changed.
     pub(crate) references_changed: bool,

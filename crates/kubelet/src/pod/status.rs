@@ -120,5 +120,18 @@ fn addresses(facts: &Facts<'_>, old: &PodStatus, host_network: bool, status: &mu
     }
 }
 
+/// The status of a pod this node does not take: nothing of it was ever made, so there is nothing more to tell.
+pub(crate) fn rejected_status(pod: &Pod, verdict: &Verdict) -> PodStatus {
+    PodStatus {
+        phase: Some("Failed".to_owned()),
+        reason: Some(verdict.reason.clone()),
+        message: Some(verdict.message.clone()),
+        qos_class: Some(qos_class(pod).as_str().to_owned()),
+        observed_generation: pod.metadata.generation,
+        conditions: pod.status.as_ref().and_then(|s| s.conditions.clone()),
+        ..PodStatus::default()
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -17,7 +17,7 @@ use super::{
     observed::{Observed, State},
     prepare::Volumes,
     signal::{Input, Signal},
-    status::{Facts, OWN_CONDITIONS, Verdict, WaitReasons, pod_status},
+    status::{Facts, OWN_CONDITIONS, Verdict, WaitReasons, pod_status, rejected_status},
     writer::StatusSlot,
 };
 use crate::{agent::Agent, probe::Target};
@@ -141,6 +141,12 @@ impl Worker {
         let pod = self.with_last_status(&input.pod);
         if !over && !matches!(self.stage, Stage::Ending) {
             self.watch_probes(&pod, observed);
+        }
+        if let Some(verdict) = &input.verdict {
+            let status = rejected_status(&pod, verdict);
+            self.last = Some(status.clone());
+            self.slot.put(status);
+            return;
         }
         let status = pod_status(&Facts {
             pod: &pod,

@@ -9,6 +9,9 @@ use api::{
 
 use crate::{agent::Agent, pod::status::Verdict};
 
+/// What the status says before the reason an event gives.
+pub(super) const REJECTED: &str = "Pod was rejected: ";
+
 /// None where the pod is welcome, or was taken before.
 pub(crate) fn refuse(agent: &Agent, pod: &Pod) -> Option<Verdict> {
     let status = pod.status.as_ref();
@@ -28,7 +31,7 @@ struct Limits<'a> {
 }
 
 fn verdict(reason: impl Into<String>, message: impl AsRef<str>) -> Verdict {
-    Verdict { reason: reason.into(), message: format!("Pod was rejected: {}", message.as_ref()) }
+    Verdict { reason: reason.into(), message: format!("{REJECTED}{}", message.as_ref()) }
 }
 
 fn judge(pod: &Pod, others: &[Arc<Pod>], node: Option<&Node>, limits: &Limits<'_>) -> Result<(), Verdict> {
