@@ -1,6 +1,8 @@
-//! What a cluster opens.
+//! What a cluster opens, and that nothing of it stays.
 
-use testkit::Node;
+use testkit::{Node, eventually};
+
+use super::run_hello;
 
 /// Addresses on which processes listen inside.
 fn listening(node: &Node) -> Vec<String> {
@@ -27,4 +29,32 @@ fn only_known_sockets_listen() {
     assert!(sockets.iter().all(known), "{sockets:?}");
     assert!(sockets.iter().filter(|s| s.starts_with("tcp 127.0.0.1:")).count() <= 1, "{sockets:?}");
     assert!(sockets.iter().any(|s| s.ends_with(":6443")), "{sockets:?}");
+}
+
+#[test]
+fn down_leaves_nothing() {
+    let node = Node::start();
+    let kubectl = node.kubectl();
+    run_hello(&kubectl, 30_086);
+    assert!(!node.pod_pids().is_empty());
+    assert!(node.run(&["nft", "list", "tables"]).ok().contains("knarr"));
+    node.knarr(&["down"]).ok();
+
+    assert_eq!(node.pod_pids(), Vec::<u32>::new());
+    assert_eq!(node.run(&["nft", "list", "tables"]).ok(), "");
+    let links = node.run(&["ip", "-o", "link"]).ok();
+    let names: Vec<&str> =
+        links.lines().map(|line| line.split(": ").nth(1).unwrap().split('@').next().unwrap()).collect();
+    assert_eq!(names.iter().filter(|name| !["lo", "eth0", "eth0p"].contains(name)).count(), 0, "{links}");
+    let mounts = node.run(&["cat", "/proc/self/mountinfo"]).ok();
+    let data = node.data_dir();
+    let ours = |line: &&str| line.contains(data.to_str().unwrap()) || line.contains("/run/knarr");
+    assert_eq!(mounts.lines().filter(ours).collect::<Vec<_>>(), Vec::<&str>::new());
+    let routes = node.run(&["ip", "route"]).ok();
+    assert!(!routes.contains("10.244.") && !routes.contains("10.96."), "{routes}");
+    eventually("cgroups are gone", || {
+        let left = node.cgroups();
+        if left.is_empty() { Ok(()) } else { Err(left) }
+    });
+    assert_eq!(listening(&node), Vec::<String>::new());
 }

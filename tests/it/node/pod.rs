@@ -52,7 +52,16 @@ fn a_terminal_reaches_into_a_pod() {
     kubectl.apply(&shell_pod("talk", "trap 'exit 0' TERM; while true; do sleep 1; done"));
     reaches(&kubectl, "talk", "Running");
     // script(1) gives kubectl a terminal of its own.
-    let command = kubectl.command(["exec", "-it", "talk", "--", "sh", "-c", "test -t 0 && stty size && tty"]);
+    // The size of the window follows the start.
+    let command = kubectl.command([
+        "exec",
+        "-it",
+        "talk",
+        "--",
+        "sh",
+        "-c",
+        "test -t 0 && for n in $(seq 50); do stty size | grep . && break; sleep 0.1; done; tty",
+    ]);
     let words: Vec<String> = std::iter::once(command.get_program())
         .chain(command.get_args())
         .map(|word| format!("'{}'", word.to_str().unwrap()))
