@@ -275,7 +275,8 @@ mod tests {
         let error = |file: &str, flags: &[&str]| format!("{:#}", config(file, flags).unwrap_err());
         assert!(error("max-pod: 7\n", &[]).contains("max-pod"));
         assert!(error("", &["--cluster-cidr", "10.1.0.0"]).contains("--cluster-cidr"));
-        assert!(error("", &["--config", "/nowhere"]).contains("/nowhere"));
+        let absent = Line::parse_from(["knarr", "--config", "/nowhere"]).settings.config();
+        assert!(format!("{:#}", absent.unwrap_err()).contains("/nowhere"));
     }
 
     #[test]
