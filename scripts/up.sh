@@ -24,9 +24,6 @@ cargo build --release --quiet --package knarr
 knarr=$(cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release/knarr
 step_done "build"
 
-if "$knarr" kubectl --help >/dev/null 2>&1 && ! command -v kubectl >/dev/null; then
-  kubectl() { "$knarr" kubectl "$@"; }
-fi
 export KUBECONFIG=$data/admin.kubeconfig
 if ! kubectl get --raw /readyz >/dev/null 2>&1; then
   mkdir -p "$data"
