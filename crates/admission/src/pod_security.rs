@@ -1,41 +1,20 @@
 //! `PodSecurity`: what the labels `pod-security.kubernetes.io/{enforce,warn}` of a namespace allow its pods. Audit
-//! labels have no effect yet, since there is no audit log. Every version label is read as `latest`.
+//! labels are judged and have no effect, since there is no audit log.
 
 mod checks;
+mod namespace;
+mod policy;
 
 use apimachinery::{Object, Status};
 use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::{Objects, Operation, Plugin, Request};
+use checks::Finding;
+use policy::{Policy, Standard};
 
-const PREFIX: &str = "pod-security.kubernetes.io/";
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Level {
-    Privileged,
-    Baseline,
-    Restricted,
-}
-
-impl Level {
-    /// A label that names no level restricts, as upstream has it.
-    fn parse(text: &str) -> Self {
-        match text {
-            "privileged" => Self::Privileged,
-            "baseline" => Self::Baseline,
-            _ => Self::Restricted,
-        }
-    }
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Privileged => "privileged",
-            Self::Baseline => "baseline",
-            Self::Restricted => "restricted",
-        }
-    }
-}
+/// Subresources of pods that bring no pod along.
+const NO_PODS: [&str; 8] = ["exec", "attach", "binding", "eviction", "log", "portforward", "proxy", "status"];
 
 pub(crate) struct PodSecurity;
 
@@ -51,42 +30,77 @@ impl Plugin for PodSecurity {
         object: Option<&Object>,
         objects: &dyn Objects,
     ) -> Result<(), Status> {
-        let Some(object) = object else { return Ok(()) };
-        let is_pod = (request.is("pods") && request.operation == Operation::Create)
-            || request.is_sub("pods", "ephemeralcontainers");
-        let spec = if is_pod { object.get(&["spec"]) } else { template(request, object) };
-        let Some(spec) = spec else { return Ok(()) };
+        let (Some(object), Operation::Create | Operation::Update) = (object, request.operation) else { return Ok(()) };
+        if request.is("namespaces") {
+            return namespace::check(request, object, objects).await;
+        }
+        let is_pod = request.group.is_empty() && request.resource == "pods";
+        let template = if is_pod { pod(request, object) } else { template(request, object) };
+        let Some(template) = template else { return Ok(()) };
         let Some(namespace) = objects.get(("", "v1", "namespaces"), "", request.namespace).await? else {
             return Ok(());
         };
-        if is_pod && let Some(violations) = violations(&namespace, "enforce", spec) {
+        let (policy, _) = Policy::of(&namespace);
+        if is_pod && let Some(violations) = violations(policy.enforce, template) {
             return Err(request.forbidden(Some(object), &format!("violates {violations}")));
         }
-        if let Some(violations) = violations(&namespace, "warn", spec) {
+        if let Some(violations) = violations(policy.warn, template) {
             (request.warn)(&format!("would violate {violations}"));
         }
         Ok(())
     }
 }
 
-/// What makes pods is warned about; the pods it makes are judged when they come.
-fn template<'a>(request: &Request<'_>, object: &'a Object) -> Option<&'a Value> {
-    let writes = matches!(request.operation, Operation::Create | Operation::Update);
-    let makes_pods = matches!(
-        (request.group, request.resource),
-        ("apps", "deployments" | "replicasets" | "statefulsets" | "daemonsets") | ("batch", "jobs")
-    );
-    (writes && makes_pods && request.subresource.is_empty())
-        .then(|| object.get(&["spec", "template", "spec"]))
-        .flatten()
+/// The pod, where the write says anything new about what it runs.
+fn pod<'a>(request: &Request<'_>, object: &'a Object) -> Option<Template<'a>> {
+    if NO_PODS.contains(&request.subresource) {
+        return None;
+    }
+    let news = request.old.is_none_or(|old| is_significant(object, old));
+    news.then(|| Template {
+        annotations: object.get(&["metadata", "annotations"]).unwrap_or(&Value::Null),
+        spec: object.get(&["spec"]).unwrap_or(&Value::Null),
+    })
 }
 
-/// `PodSecurity "restricted:latest": …`, where the mode's level is violated.
-fn violations(namespace: &Object, mode: &str, spec: &Value) -> Option<String> {
-    let level = Level::parse(namespace.label(&format!("{PREFIX}{mode}"))?);
-    let version = namespace.label(&format!("{PREFIX}{mode}-version")).unwrap_or("latest");
-    let found = checks::run(level, spec);
-    (!found.is_empty()).then(|| format!("PodSecurity \"{}:{version}\": {}", level.as_str(), found.join(", ")))
+/// Of what an update may change, images and new containers concern the standards.
+fn is_significant(new: &Object, old: &Object) -> bool {
+    let images = |object: &Object| -> Vec<(String, String)> {
+        let lists = ["containers", "initContainers", "ephemeralContainers"].into_iter();
+        let containers = lists.filter_map(|list| object.get(&["spec", list])?.as_array()).flatten();
+        let text = |c: &Value, field: &str| c[field].as_str().unwrap_or_default().to_owned();
+        containers.map(|c| (text(c, "name"), text(c, "image"))).collect()
+    };
+    images(new) != images(old)
+}
+
+/// What of a pod, or of a template for pods, is judged.
+#[derive(Clone, Copy)]
+struct Template<'a> {
+    annotations: &'a Value,
+    spec: &'a Value,
+}
+
+/// What makes pods is warned about; the pods it makes are judged when they come.
+fn template<'a>(request: &Request<'_>, object: &'a Object) -> Option<Template<'a>> {
+    let path: &[&str] = match (request.group, request.resource) {
+        ("", "podtemplates") => &["template"],
+        ("", "replicationcontrollers")
+        | ("apps", "deployments" | "replicasets" | "statefulsets" | "daemonsets")
+        | ("batch", "jobs") => &["spec", "template"],
+        ("batch", "cronjobs") => &["spec", "jobTemplate", "spec", "template"],
+        _ => return None,
+    };
+    let template = object.get(path).filter(|_| request.subresource.is_empty())?;
+    let (annotations, spec) = (&template["metadata"]["annotations"], template.get("spec")?);
+    Some(Template { annotations, spec })
+}
+
+/// `PodSecurity "restricted:latest": …`, where the standard is violated.
+fn violations(standard: Standard, template: Template<'_>) -> Option<String> {
+    let found = checks::run(standard, template.annotations, template.spec);
+    let details: Vec<String> = found.iter().map(Finding::to_string).collect();
+    (!found.is_empty()).then(|| format!("PodSecurity \"{standard}\": {}", details.join(", ")))
 }
 
 #[cfg(test)]

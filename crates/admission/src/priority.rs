@@ -116,7 +116,7 @@ async fn admit(request: &Request<'_>, pod: &mut Object, objects: &dyn Objects) -
 
 /// The class of pods that name none: of several defaults the lowest.
 async fn default_class(objects: &dyn Objects) -> Result<Option<Object>, Status> {
-    let classes = objects.list(CLASSES).await?;
+    let classes = objects.list(CLASSES, "").await?;
     let value = |class: &Object| class.get(&["value"]).and_then(Value::as_i64).unwrap_or_default();
     Ok(classes.into_iter().filter(|c| c.get(&["globalDefault"]) == Some(&Value::Bool(true))).min_by_key(value))
 }

@@ -21,8 +21,8 @@ pub trait Objects: Send + Sync {
     /// `None` when there is none; a failed read is an error.
     async fn get(&self, resource: Gvr<'_>, namespace: &str, name: &str) -> Result<Option<Object>, Status>;
 
-    /// Everything of a resource, in all namespaces.
-    async fn list(&self, resource: Gvr<'_>) -> Result<Vec<Object>, Status>;
+    /// Everything of a resource, in one namespace or (where it is empty) in all.
+    async fn list(&self, resource: Gvr<'_>, namespace: &str) -> Result<Vec<Object>, Status>;
 }
 
 /// A write on its way.

@@ -59,11 +59,11 @@ impl Objects for Lookup {
         inner.live.get(resource, namespace, name).await
     }
 
-    async fn list(&self, (group, version, plural): Gvr<'_>) -> Result<Vec<Object>, Status> {
+    async fn list(&self, (group, version, plural): Gvr<'_>, namespace: &str) -> Result<Vec<Object>, Status> {
         let inner = self.0.upgrade().ok_or_else(stopped)?;
         let live = &inner.live;
         let resource = live.resource(group, version, plural)?;
-        let cx = live.context("", "");
+        let cx = live.context(namespace, "");
         let listed = live.registry.list(&resource, &cx, &ListOptions::default(), View::Object).await?;
         let list: Value = serde_json::from_slice(&listed.chunks.concat()).map_err(Status::internal)?;
         let items = list["items"].as_array().cloned().unwrap_or_default();

@@ -18,7 +18,7 @@ impl Objects for Known {
         Ok(self.0.get(&(resource.2.to_owned(), name.to_owned())).cloned())
     }
 
-    async fn list(&self, resource: Gvr<'_>) -> Result<Vec<Object>, Status> {
+    async fn list(&self, resource: Gvr<'_>, _: &str) -> Result<Vec<Object>, Status> {
         Ok(self.0.iter().filter(|((kind, _), _)| kind == resource.2).map(|(_, o)| o.clone()).collect())
     }
 }

@@ -1,291 +1,154 @@
-//! The checks of the pod security standards, in the order in which upstream lists what they find.
+//! The checks of the pod security standards, in the order in which upstream lists what they find: those of the
+//! baseline by name, then those that only the restricted level has.
+
+mod baseline;
+mod restricted;
 
 use apimachinery::field::quote;
 use serde_json::Value;
 
-use super::Level;
+use super::policy::{Level, Standard, Version};
 
-/// A container with its name.
-type Containers<'a> = Vec<(&'a str, &'a Value)>;
-type Check = fn(&Value, &Containers<'_>, Level) -> Option<String>;
+/// What is judged.
+pub(crate) struct Subject<'a> {
+    annotations: &'a Value,
+    spec: &'a Value,
+    containers: Vec<(&'a str, &'a Value)>,
+    version: Version,
+}
 
-const CHECKS: [Check; 13] = [
-    allow_privilege_escalation,
-    capabilities,
-    host_namespaces,
-    host_path_volumes,
-    host_ports,
-    privileged,
-    proc_mount,
-    restricted_volumes,
-    run_as_non_root,
-    run_as_user,
-    se_linux_options,
-    seccomp_profile,
-    sysctls,
+/// Why a pod is refused: a few words, and the details.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Finding {
+    pub(crate) reason: &'static str,
+    pub(crate) detail: String,
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.reason, self.detail)
+    }
+}
+
+struct Check {
+    level: Level,
+    /// The first minor version that asks this.
+    since: u32,
+    /// From this version on the restricted level asks something stricter instead.
+    overridden_since: Option<u32>,
+    run: fn(&Subject<'_>) -> Option<Finding>,
+}
+
+const fn baseline(run: fn(&Subject<'_>) -> Option<Finding>) -> Check {
+    Check { level: Level::Baseline, since: 0, overridden_since: None, run }
+}
+
+const fn restricted(since: u32, run: fn(&Subject<'_>) -> Option<Finding>) -> Check {
+    Check { level: Level::Restricted, since, overridden_since: None, run }
+}
+
+const CHECKS: [Check; 18] = [
+    baseline(baseline::app_armor_profile),
+    Check { overridden_since: Some(22), ..baseline(baseline::capabilities) },
+    baseline(baseline::host_namespaces),
+    Check { overridden_since: Some(0), ..baseline(baseline::host_path_volumes) },
+    baseline(baseline::host_ports),
+    Check { since: 34, ..baseline(baseline::host_probes) },
+    baseline(baseline::privileged),
+    baseline(baseline::proc_mount),
+    baseline(baseline::se_linux_options),
+    Check { overridden_since: Some(19), ..baseline(baseline::seccomp_profile) },
+    baseline(baseline::sysctls),
+    baseline(baseline::windows_host_process),
+    restricted(8, restricted::allow_privilege_escalation),
+    restricted(22, restricted::capabilities),
+    restricted(0, restricted::volumes),
+    restricted(0, restricted::run_as_non_root),
+    restricted(23, restricted::run_as_user),
+    restricted(19, restricted::seccomp_profile),
 ];
 
-/// What of a pod's spec the level does not allow.
-pub(super) fn run(level: Level, spec: &Value) -> Vec<String> {
-    if level == Level::Privileged {
+/// What of a pod the standard does not allow.
+pub(crate) fn run(standard: Standard, annotations: &Value, spec: &Value) -> Vec<Finding> {
+    if standard.level == Level::Privileged {
         return Vec::new();
     }
-    let containers: Containers<'_> = ["initContainers", "containers", "ephemeralContainers"]
+    let containers = ["initContainers", "containers", "ephemeralContainers"]
         .into_iter()
         .flat_map(|list| spec[list].as_array().into_iter().flatten())
         .map(|c| (c["name"].as_str().unwrap_or_default(), c))
         .collect();
-    CHECKS.iter().filter_map(|check| check(spec, &containers, level)).collect()
+    let subject = Subject { annotations, spec, containers, version: standard.version };
+    let asks = |check: &&Check| {
+        let overridden = |since| standard.level == Level::Restricted && standard.version >= Version(since);
+        check.level <= standard.level
+            && standard.version >= Version(check.since)
+            && !check.overridden_since.is_some_and(overridden)
+    };
+    CHECKS.iter().filter(asks).filter_map(|check| (check.run)(&subject)).collect()
+}
+
+impl<'a> Subject<'a> {
+    fn is_windows(&self) -> bool {
+        self.spec["os"]["name"] == "windows"
+    }
+
+    /// Pods with users of their own may do inside what does no harm outside.
+    fn has_own_users(&self) -> bool {
+        self.version >= Version(35) && self.spec["hostUsers"] == false
+    }
+
+    fn pod_context(&self) -> &'a Value {
+        &self.spec["securityContext"]
+    }
+
+    /// The names of the containers whose security context fails.
+    fn failing(&self, fails: impl Fn(&Value) -> bool) -> Vec<&'a str> {
+        self.containers.iter().filter(|(_, c)| fails(&c["securityContext"])).map(|(name, _)| *name).collect()
+    }
+
+    /// `pod and containers "a", "b"`: who set what is refused.
+    fn setters(&self, fails: impl Fn(&Value) -> bool) -> Vec<String> {
+        let pod = fails(self.pod_context()).then(|| "pod".to_owned());
+        let names = self.failing(&fails);
+        let containers = (!names.is_empty()).then(|| counted("container", &names));
+        pod.into_iter().chain(containers).collect()
+    }
+
+    fn volumes(&self) -> impl Iterator<Item = &'a Value> {
+        self.spec["volumes"].as_array().into_iter().flatten()
+    }
+
+    fn annotations(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let map = self.annotations.as_object().into_iter().flatten();
+        map.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
+    }
+}
+
+fn finding(reason: &'static str, detail: impl Into<String>) -> Option<Finding> {
+    Some(Finding { reason, detail: detail.into() })
 }
 
 fn quoted<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     names.into_iter().map(quote).collect::<Vec<_>>().join(", ")
 }
 
+fn plural<'a>(one: &'a str, many: &'a str, count: usize) -> &'a str {
+    if count == 1 { one } else { many }
+}
+
 /// `container "a"`, `containers "a", "b"`.
 fn counted(noun: &str, names: &[&str]) -> String {
-    let plural = if names.len() == 1 { "" } else { "s" };
-    format!("{noun}{plural} {}", quoted(names.iter().copied()))
+    format!("{noun}{} {}", plural("", "s", names.len()), quoted(names.iter().copied()))
 }
 
-fn failing<'a>(containers: &Containers<'a>, fails: impl Fn(&Value) -> bool) -> Vec<&'a str> {
-    containers.iter().filter(|(_, c)| fails(&c["securityContext"])).map(|(name, _)| *name).collect()
+/// Sorted, each once.
+fn set(mut values: Vec<String>) -> Vec<String> {
+    values.sort();
+    values.dedup();
+    values
 }
 
-fn found(reason: &str, details: Vec<String>, separator: &str) -> Option<String> {
-    (!details.is_empty()).then(|| format!("{reason} ({})", details.join(separator)))
-}
-
-/// Containers that fail, in one sentence.
-fn of_containers(reason: &str, names: &[&str], must: &str) -> Option<String> {
-    (!names.is_empty()).then(|| format!("{reason} ({} {must})", counted("container", names)))
-}
-
-fn allow_privilege_escalation(_: &Value, containers: &Containers<'_>, level: Level) -> Option<String> {
-    if level < Level::Restricted {
-        return None;
-    }
-    let names = failing(containers, |context| context["allowPrivilegeEscalation"] != false);
-    of_containers(
-        "allowPrivilegeEscalation != false",
-        &names,
-        "must set securityContext.allowPrivilegeEscalation=false",
-    )
-}
-
-/// What container runtimes give by default.
-const DEFAULT_CAPABILITIES: [&str; 13] = [
-    "AUDIT_WRITE",
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "MKNOD",
-    "NET_BIND_SERVICE",
-    "SETFCAP",
-    "SETGID",
-    "SETPCAP",
-    "SETUID",
-    "SYS_CHROOT",
-];
-
-fn capabilities(_: &Value, containers: &Containers<'_>, level: Level) -> Option<String> {
-    let restricted = level == Level::Restricted;
-    let allowed: &[&str] = if restricted { &["NET_BIND_SERVICE"] } else { &DEFAULT_CAPABILITIES };
-    let list = |context: &Value, name: &str| -> Vec<String> {
-        let list = context["capabilities"][name].as_array().into_iter().flatten();
-        list.filter_map(|c| c.as_str().map(str::to_owned)).collect()
-    };
-    let mut details = Vec::new();
-    let keeps = failing(containers, |context| !list(context, "drop").iter().any(|c| c == "ALL"));
-    if restricted && !keeps.is_empty() {
-        details.push(format!("{} must set securityContext.capabilities.drop=[\"ALL\"]", counted("container", &keeps)));
-    }
-    let mut added: Vec<String> = containers.iter().flat_map(|(_, c)| list(&c["securityContext"], "add")).collect();
-    added.retain(|c| !allowed.contains(&c.as_str()));
-    added.sort();
-    added.dedup();
-    if !added.is_empty() {
-        let names = failing(containers, |context| list(context, "add").iter().any(|c| added.contains(c)));
-        details.push(format!(
-            "{} must not include {} in securityContext.capabilities.add",
-            counted("container", &names),
-            quoted(added.iter().map(String::as_str))
-        ));
-    }
-    found(if restricted { "unrestricted capabilities" } else { "non-default capabilities" }, details, "; ")
-}
-
-fn host_namespaces(spec: &Value, _: &Containers<'_>, _: Level) -> Option<String> {
-    let set = ["hostNetwork", "hostPID", "hostIPC"].into_iter().filter(|name| spec[*name] == true);
-    found("host namespaces", set.map(|name| format!("{name}=true")).collect(), ", ")
-}
-
-fn volumes(spec: &Value) -> impl Iterator<Item = &Value> {
-    spec["volumes"].as_array().into_iter().flatten()
-}
-
-fn host_path_volumes(spec: &Value, _: &Containers<'_>, level: Level) -> Option<String> {
-    // The restricted level has a stricter check in its place.
-    let names: Vec<&str> = volumes(spec)
-        .filter(|v| level == Level::Baseline && v.get("hostPath").is_some())
-        .filter_map(|v| v["name"].as_str())
-        .collect();
-    (!names.is_empty()).then(|| format!("hostPath volumes ({})", counted("volume", &names)))
-}
-
-fn host_ports(_: &Value, containers: &Containers<'_>, _: Level) -> Option<String> {
-    let of = |c: &Value| -> Vec<u64> {
-        let ports = c["ports"].as_array().into_iter().flatten();
-        ports.filter_map(|p| p["hostPort"].as_u64()).filter(|p| *p != 0).collect()
-    };
-    let names: Vec<&str> = containers.iter().filter(|(_, c)| !of(c).is_empty()).map(|(name, _)| *name).collect();
-    let mut ports: Vec<u64> = containers.iter().flat_map(|(_, c)| of(c)).collect();
-    ports.sort_unstable();
-    ports.dedup();
-    let uses = if names.len() == 1 { "uses" } else { "use" };
-    let noun = if ports.len() == 1 { "hostPort" } else { "hostPorts" };
-    let ports: Vec<String> = ports.iter().map(u64::to_string).collect();
-    of_containers("hostPort", &names, &format!("{uses} {noun} {}", ports.join(", ")))
-}
-
-fn privileged(_: &Value, containers: &Containers<'_>, _: Level) -> Option<String> {
-    let names = failing(containers, |context| context["privileged"] == true);
-    of_containers("privileged", &names, "must not set securityContext.privileged=true")
-}
-
-fn proc_mount(_: &Value, containers: &Containers<'_>, _: Level) -> Option<String> {
-    let names = failing(containers, |context| context["procMount"].as_str().is_some_and(|p| p != "Default"));
-    of_containers("procMount", &names, "must not set securityContext.procMount to \"Unmasked\"")
-}
-
-const RESTRICTED_VOLUMES: [&str; 8] =
-    ["configMap", "downwardAPI", "emptyDir", "projected", "secret", "csi", "persistentVolumeClaim", "ephemeral"];
-
-fn restricted_volumes(spec: &Value, _: &Containers<'_>, level: Level) -> Option<String> {
-    if level < Level::Restricted {
-        return None;
-    }
-    let (mut names, mut types) = (Vec::new(), Vec::new());
-    for volume in volumes(spec) {
-        let source = volume.as_object().into_iter().flatten().map(|(key, _)| key.as_str()).find(|key| *key != "name");
-        if let (Some(name), Some(source)) = (volume["name"].as_str(), source)
-            && !RESTRICTED_VOLUMES.contains(&source)
-        {
-            names.push(name);
-            types.push(source);
-        }
-    }
-    types.sort_unstable();
-    types.dedup();
-    let uses = if names.len() == 1 { "uses" } else { "use" };
-    let noun = if types.len() == 1 { "type" } else { "types" };
-    (!names.is_empty()).then(|| {
-        format!(
-            "restricted volume types ({} {uses} restricted volume {noun} {})",
-            counted("volume", &names),
-            quoted(types)
-        )
-    })
-}
-
-fn run_as_non_root(spec: &Value, containers: &Containers<'_>, level: Level) -> Option<String> {
-    if level < Level::Restricted {
-        return None;
-    }
-    let of_pod = &spec["securityContext"]["runAsNonRoot"];
-    let mut details = Vec::new();
-    if *of_pod == false {
-        details.push("pod must not set securityContext.runAsNonRoot=false".to_owned());
-    }
-    let refusing = failing(containers, |context| context["runAsNonRoot"] == false);
-    if !refusing.is_empty() {
-        details.push(format!("{} must not set securityContext.runAsNonRoot=false", counted("container", &refusing)));
-    }
-    let silent = failing(containers, |context| context["runAsNonRoot"].is_null());
-    if of_pod.is_null() && details.is_empty() && !silent.is_empty() {
-        details.push(format!("pod or {} must set securityContext.runAsNonRoot=true", counted("container", &silent)));
-    }
-    found("runAsNonRoot != true", details, ", ")
-}
-
-fn run_as_user(spec: &Value, containers: &Containers<'_>, level: Level) -> Option<String> {
-    if level < Level::Restricted {
-        return None;
-    }
-    let mut details = Vec::new();
-    if spec["securityContext"]["runAsUser"] == 0 {
-        details.push("pod must not set securityContext.runAsUser=0".to_owned());
-    }
-    let names = failing(containers, |context| context["runAsUser"] == 0);
-    if !names.is_empty() {
-        details.push(format!("{} must not set securityContext.runAsUser=0", counted("container", &names)));
-    }
-    found("runAsUser=0", details, ", ")
-}
-
-const SE_LINUX_TYPES: [&str; 5] = ["", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
-
-fn se_linux_options(spec: &Value, containers: &Containers<'_>, _: Level) -> Option<String> {
-    let bad = |context: &Value| {
-        let text = |field: &str| context["seLinuxOptions"][field].as_str().unwrap_or_default().to_owned();
-        !SE_LINUX_TYPES.contains(&text("type").as_str()) || !text("user").is_empty() || !text("role").is_empty()
-    };
-    let mut setters = Vec::new();
-    if bad(&spec["securityContext"]) {
-        setters.push("pod".to_owned());
-    }
-    let names = failing(containers, bad);
-    if !names.is_empty() {
-        setters.push(counted("container", &names));
-    }
-    (!setters.is_empty())
-        .then(|| format!("seLinuxOptions ({} set forbidden securityContext.seLinuxOptions)", setters.join(" and ")))
-}
-
-fn seccomp_profile(spec: &Value, containers: &Containers<'_>, level: Level) -> Option<String> {
-    let allowed = |profile: &Value| matches!(profile["type"].as_str(), Some("RuntimeDefault" | "Localhost"));
-    let of_pod = &spec["securityContext"]["seccompProfile"];
-    let bad = |profile: &Value| !profile["type"].is_null() && !allowed(profile);
-    let mut details = Vec::new();
-    if bad(of_pod) {
-        details.push("pod must not set securityContext.seccompProfile.type to \"Unconfined\"".to_owned());
-    }
-    let names = failing(containers, |context| bad(&context["seccompProfile"]));
-    if !names.is_empty() {
-        details.push(format!(
-            "{} must not set securityContext.seccompProfile.type to \"Unconfined\"",
-            counted("container", &names)
-        ));
-    }
-    let silent = failing(containers, |context| context["seccompProfile"]["type"].is_null());
-    if level == Level::Restricted && details.is_empty() && !allowed(of_pod) && !silent.is_empty() {
-        details.push(format!(
-            "pod or {} must set securityContext.seccompProfile.type to \"RuntimeDefault\" or \"Localhost\"",
-            counted("container", &silent)
-        ));
-    }
-    found("seccompProfile", details, ", ")
-}
-
-const SAFE_SYSCTLS: [&str; 12] = [
-    "kernel.shm_rmid_forced",
-    "net.ipv4.ip_local_port_range",
-    "net.ipv4.tcp_syncookies",
-    "net.ipv4.ping_group_range",
-    "net.ipv4.ip_unprivileged_port_start",
-    "net.ipv4.ip_local_reserved_ports",
-    "net.ipv4.tcp_keepalive_time",
-    "net.ipv4.tcp_fin_timeout",
-    "net.ipv4.tcp_keepalive_intvl",
-    "net.ipv4.tcp_keepalive_probes",
-    "net.ipv4.tcp_rmem",
-    "net.ipv4.tcp_wmem",
-];
-
-fn sysctls(spec: &Value, _: &Containers<'_>, _: Level) -> Option<String> {
-    let set = spec["securityContext"]["sysctls"].as_array().into_iter().flatten();
-    let unsafe_ones = set.filter_map(|s| s["name"].as_str()).filter(|name| !SAFE_SYSCTLS.contains(name));
-    found("forbidden sysctls", unsafe_ones.map(str::to_owned).collect(), ", ")
+fn texts(list: &Value) -> impl Iterator<Item = &str> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str)
 }
