@@ -1,15 +1,14 @@
 //! Which representation an answer gets, and whether a body's media type is one we read.
 //!
-//! Answers are JSON or YAML. Protobuf is read, not written: a client whose `Accept` allows JSON too gets JSON, another
-//! one 406. The texts still name it, word for word as upstream's, because clients compare them.
+//! Tables are JSON or YAML only. What has no protobuf form, such as custom resources, is answered in JSON, as the
+//! answer's media type says.
 
 use apimachinery::Status;
 
 pub(crate) const JSON: &str = "application/json";
 pub(crate) const YAML: &str = "application/yaml";
-const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+pub(crate) const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 const NAMED: [&str; 3] = [JSON, YAML, PROTOBUF];
-const SPOKEN: [&str; 2] = [JSON, YAML];
 const META_GROUP: &str = "meta.k8s.io";
 const DISCOVERY_GROUP: &str = "apidiscovery.k8s.io";
 
@@ -18,6 +17,7 @@ pub(crate) enum Format {
     #[default]
     Json,
     Yaml,
+    Protobuf,
 }
 
 /// What the client wants to see of the object.
@@ -117,22 +117,19 @@ impl Clause<'_> {
 /// Picks the representation. No header means JSON.
 pub(crate) fn accept(header: Option<&str>, views: Views) -> Result<Accepted, Status> {
     let Some(header) = header.filter(|h| !h.trim().is_empty()) else { return Ok(Accepted::default()) };
-    let mut only_protobuf = false;
     for clause in clauses(header) {
         let Some(media_type) = NAMED.into_iter().find(|m| clause.matches(m)) else { continue };
         let Some(view) = clause.view(views) else { continue };
-        let format = match media_type {
-            JSON => Format::Json,
-            YAML => Format::Yaml,
-            _ => {
-                only_protobuf = true;
-                continue;
-            }
+        let format = match (media_type, &view) {
+            (JSON, _) => Format::Json,
+            (YAML, _) => Format::Yaml,
+            (_, View::Table(_)) => continue,
+            _ => Format::Protobuf,
         };
         let pretty = clause.parameters.iter().any(|(k, v)| k == "pretty" && v == "1");
         return Ok(Accepted { format, view, pretty });
     }
-    Err(Status::not_acceptable(if only_protobuf { &SPOKEN } else { &NAMED }))
+    Err(Status::not_acceptable(&NAMED))
 }
 
 /// The first gate of resource routes, which knows media types but not their parameters.
@@ -187,9 +184,11 @@ mod tests {
         assert_eq!(view(kubectl, Views::None), Ok((Format::Json, View::Whole)));
         assert_eq!(
             view("application/vnd.kubernetes.protobuf,application/json", Views::Objects),
-            Ok((Format::Json, View::Whole))
+            Ok((Format::Protobuf, View::Whole))
         );
-        assert_eq!(view("application/vnd.kubernetes.protobuf", Views::Objects), Err(406));
+        let tables = "application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io";
+        assert_eq!(view(tables, Views::Objects), Err(406));
+        assert_eq!(view(&format!("{tables},application/json"), Views::Objects), Ok((Format::Json, View::Whole)));
         assert_eq!(view("application/json;q=0.5, application/yaml", Views::None), Ok((Format::Yaml, View::Whole)));
         assert_eq!(view("*/*", Views::None), Ok((Format::Json, View::Whole)));
         assert_eq!(view("application/json;as=Table;v=v1;g=nosuch", Views::Objects), Err(406));

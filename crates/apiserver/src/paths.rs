@@ -141,12 +141,12 @@ impl ApiServer {
                 let tag = etag(document.to_string().as_bytes());
                 let mut response = if_changed(cx.request.headers(), &tag)
                     .unwrap_or_else(|| tagged(looks.document(StatusCode::OK, &document), &tag));
-                let content_type =
-                    format!("application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
                 let headers = response.headers_mut();
-                if looks.accepted.format == negotiation::Format::Json
-                    && let Ok(value) = HeaderValue::from_str(&content_type)
-                {
+                let written = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+                let content_type = written
+                    .filter(|media| matches!(*media, negotiation::JSON | negotiation::PROTOBUF))
+                    .map(|media| format!("{media};g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"));
+                if let Some(Ok(value)) = content_type.map(|text| HeaderValue::from_str(&text)) {
                     headers.insert(header::CONTENT_TYPE, value);
                 }
                 headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public"));

@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::negotiation::{Accepted, Format, JSON, YAML};
+use crate::negotiation::{Accepted, Format, JSON, PROTOBUF, YAML};
 
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// The body of every answer.
@@ -61,6 +61,17 @@ impl Looks {
                 let mut text = serde_json::to_vec(document).expect("a tree always serializes");
                 text.push(b'\n');
                 self.json_bytes(code, text.into())
+            }
+            Format::Protobuf => {
+                let tree = serde_json::to_value(document).expect("a tree always serializes");
+                match schema::protobuf::encode_object(&tree) {
+                    Ok(body) => self.compressed(code, PROTOBUF, body.into()),
+                    Err(error) => {
+                        tracing::debug!(%error, "answered in JSON what has no protobuf form");
+                        let json = serde_json::to_vec(&tree).expect("a tree always serializes");
+                        self.compressed(code, JSON, json.into())
+                    }
+                }
             }
             Format::Yaml => {
                 let tree = serde_json::to_value(document).expect("a tree always serializes");

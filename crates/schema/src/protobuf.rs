@@ -1,9 +1,9 @@
-//! Requests in protobuf (`application/vnd.kubernetes.protobuf`), which newer kubectl sends for what it makes itself.
+//! Objects in protobuf (`application/vnd.kubernetes.protobuf`), which clients written in Go prefer.
 //!
 //! The table has field numbers and names; what a field is comes from the schema. Where a message has a field the
-//! schema lacks, Go embeds that message: its fields belong to the object around. Only reading is here: clients that
-//! send protobuf take JSON.
+//! schema lacks, Go embeds that message: its fields belong to the object around.
 
+mod encode;
 mod wire;
 
 use std::{collections::HashMap, sync::OnceLock};
@@ -11,6 +11,7 @@ use std::{collections::HashMap, sync::OnceLock};
 use serde_json::{Map, Number, Value};
 
 use crate::{node::Node, shape::Shape};
+pub use encode::{encode_object, watch_frame};
 use wire::{Field, Payload, fields};
 
 /// Bodies begin with this.
@@ -35,6 +36,8 @@ pub enum ProtobufError {
     Utf8(String),
     #[error("proto: field {field} holds no JSON: {reason}")]
     Json { field: String, reason: String },
+    #[error("proto: {message} has no number for field {field}")]
+    NoNumber { message: String, field: String },
     #[error("proto: messages are nested more than {MAX_DEPTH} deep")]
     TooDeep,
 }
@@ -79,9 +82,19 @@ pub fn decode(node: Node<'_>, raw: &[u8]) -> Result<Value, ProtobufError> {
     Ok(Value::Object(map))
 }
 
-type Messages = HashMap<&'static str, HashMap<u32, (&'static str, &'static str)>>;
+/// A field of a message.
+#[derive(Clone, Copy, Debug)]
+struct Numbered {
+    number: u32,
+    name: &'static str,
+    /// The message it holds; empty for all else.
+    of: &'static str,
+}
 
-/// Message, then field number to name and, for messages, type. Read when the first such request comes.
+/// Messages by name, their fields in the order of numbers.
+type Messages = HashMap<&'static str, Vec<Numbered>>;
+
+/// Read when the first such request comes.
 fn messages() -> &'static Messages {
     static MESSAGES: OnceLock<Messages> = OnceLock::new();
     MESSAGES.get_or_init(|| {
@@ -95,10 +108,11 @@ fn messages() -> &'static Messages {
                     let number = words.next().and_then(|n| n.parse().ok()).unwrap_or_default();
                     let name = words.next().unwrap_or_default();
                     let of = words.next().unwrap_or_default();
-                    messages.entry(current).or_default().insert(number, (name, of));
+                    messages.entry(current).or_default().push(Numbered { number, name, of });
                 }
             }
         }
+        messages.values_mut().for_each(|fields| fields.sort_by_key(|field| field.number));
         messages
     })
 }
@@ -120,7 +134,8 @@ fn object(
     for field in fields(raw) {
         let Field { number, payload } = field?;
         // Fields of a later version are passed over, as protobuf has it.
-        let Some((name, of)) = known.get(&number) else { continue };
+        let Ok(at) = known.binary_search_by_key(&number, |known| known.number) else { continue };
+        let Numbered { name, of, .. } = known[at];
         match named(node, name) {
             Some(field) => put(field, of, payload, map, depth)?,
             None if !of.is_empty() => {

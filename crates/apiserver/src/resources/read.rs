@@ -10,6 +10,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use rand::Rng;
 use registry::{EventType, GetOptions, ListOptions, Watcher};
+use schema::protobuf;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -25,6 +26,7 @@ use crate::{
 
 /// A watch without a timeout of its own ends after this to twice this, spread so that not all come back at once.
 const MIN_WATCH_SECONDS: u64 = 1800;
+const PROTOBUF_STREAM: &str = "application/vnd.kubernetes.protobuf;stream=watch";
 
 impl ApiServer {
     pub(super) async fn get(&self, call: Call) -> Result<Response<Body>, Status> {
@@ -51,9 +53,7 @@ impl ApiServer {
     }
 
     pub(super) async fn watch(&self, call: Call) -> Result<Response<Body>, Status> {
-        if call.looks.accepted.format != Format::Json {
-            return Err(Status::not_acceptable(&["application/json;stream=watch"]));
-        }
+        let framing = Framing::of(call.looks.accepted.format)?;
         let timeout = query::ListOptions::read(&call.cx.query)?.timeout_seconds;
         let options = call.list_options()?;
         let include = view::include(call.cx.query.first("includeObject"))?;
@@ -64,7 +64,7 @@ impl ApiServer {
         context.name.clone_from(&call.cx.info.name);
         let watcher = match self.inner.live.registry.watch(resource, &context, &options, shown).await {
             Ok(watcher) => watcher,
-            Err(status) if status.is(Reason::Expired) || status.is(Reason::Gone) => return Ok(error_event(&status)),
+            Err(status) if status.is(Reason::Expired) || status.is(Reason::Gone) => return Ok(framing.error(&status)),
             Err(status) => return Err(status),
         };
         let seconds = match timeout.and_then(|s| u64::try_from(s).ok()).filter(|s| *s > 0) {
@@ -75,6 +75,7 @@ impl ApiServer {
             watcher,
             end: Instant::now() + Duration::from_secs(seconds),
             stopping: self.inner.tasks.stopping(),
+            framing,
             rewrite: rewrite(&call.looks.accepted.view),
             _open: self.inner.metrics.watch(&call.cx.info),
         };
@@ -87,6 +88,7 @@ struct Streaming {
     watcher: Watcher,
     end: Instant,
     stopping: tokio_util::sync::CancellationToken,
+    framing: Framing,
     rewrite: Option<String>,
     _open: OpenWatch,
 }
@@ -105,43 +107,82 @@ fn rewrite(view: &View) -> Option<String> {
 
 impl Streaming {
     fn response(self) -> Response<Body> {
+        let framing = self.framing;
         let frames = stream::unfold(self, |mut this| async move {
             let event = tokio::select! {
                 event = this.watcher.next() => event?,
                 () = tokio::time::sleep_until(this.end) => return None,
                 () = this.stopping.cancelled() => return None,
             };
-            let frame = match &this.rewrite {
-                Some(api_version) => reframed(event.event_type, &event.object, api_version),
-                None => event.frame,
+            let frame = match (&this.rewrite, this.framing) {
+                (None, Framing::Json) => event.frame,
+                (rewrite, framing) => framing.rewritten(event.event_type, &event.object, rewrite.as_deref()),
             };
             Some((Ok::<_, BoxError>(Frame::data(frame)), this))
         });
-        json_stream(StreamBody::new(frames.boxed()).boxed_unsync())
+        framing.stream(StreamBody::new(frames.boxed()).boxed_unsync())
     }
 }
 
-fn reframed(event_type: EventType, object: &Bytes, api_version: &str) -> Bytes {
-    let Ok(mut object) = serde_json::from_slice::<Value>(object) else { return Bytes::new() };
-    if event_type != EventType::Error {
-        object["apiVersion"] = api_version.into();
+/// How the events of a watch follow one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    /// One JSON value a line.
+    Json,
+    /// Messages with their lengths before them.
+    Protobuf,
+}
+
+impl Framing {
+    fn of(format: Format) -> Result<Self, Status> {
+        match format {
+            Format::Json => Ok(Self::Json),
+            Format::Protobuf => Ok(Self::Protobuf),
+            Format::Yaml => Err(Status::not_acceptable(&["application/json;stream=watch", PROTOBUF_STREAM])),
+        }
     }
-    let mut text = json!({"type": event_type.as_str(), "object": object}).to_string();
-    text.push('\n');
-    text.into()
-}
 
-fn json_stream(body: Body) -> Response<Body> {
-    let mut response = Response::new(body);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
-    response
-}
+    fn stream(self, body: Body) -> Response<Body> {
+        let media_type = match self {
+            Self::Json => JSON,
+            Self::Protobuf => PROTOBUF_STREAM,
+        };
+        let mut response = Response::new(body);
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        response
+    }
 
-/// A watch that cannot begin ends at once with the reason, as a stream.
-fn error_event(status: &Status) -> Response<Body> {
-    let mut text = json!({"type": "ERROR", "object": status.to_value()}).to_string();
-    text.push('\n');
-    json_stream(crate::respond::full(text))
+    /// A frame of an event whose object is JSON, under another version where one is given.
+    fn rewritten(self, event_type: EventType, object: &Bytes, api_version: Option<&str>) -> Bytes {
+        let mut object: Value = match serde_json::from_slice(object) {
+            Ok(object) => object,
+            Err(error) => return self.frame(EventType::Error, &Status::internal(error).to_value()),
+        };
+        if let (Some(api_version), true) = (api_version, event_type != EventType::Error) {
+            object["apiVersion"] = api_version.into();
+        }
+        self.frame(event_type, &object)
+    }
+
+    fn frame(self, event_type: EventType, object: &Value) -> Bytes {
+        match self {
+            Self::Json => format!("{}\n", json!({"type": event_type.as_str(), "object": object})).into(),
+            Self::Protobuf => match protobuf::encode_object(object) {
+                Ok(body) => protobuf::watch_frame(event_type.as_str(), &body).into(),
+                Err(error) => {
+                    tracing::warn!(%error, "an object of a watch has no protobuf form");
+                    let refusal = Status::internal(error).to_value();
+                    let body = protobuf::encode_object(&refusal).unwrap_or_default();
+                    protobuf::watch_frame(EventType::Error.as_str(), &body).into()
+                }
+            },
+        }
+    }
+
+    /// A watch that cannot begin ends at once with the reason, as a stream.
+    fn error(self, status: &Status) -> Response<Body> {
+        self.stream(crate::respond::full(self.frame(EventType::Error, &status.to_value())))
+    }
 }
 
 impl Call {
@@ -181,7 +222,7 @@ impl Call {
         }
         let bytes: usize = chunks.iter().map(Bytes::len).sum();
         let frames = stream::iter(chunks.into_iter().map(|chunk| Ok::<_, BoxError>(Frame::data(chunk))));
-        let mut response = json_stream(StreamBody::new(frames).boxed_unsync());
+        let mut response = Framing::Json.stream(StreamBody::new(frames).boxed_unsync());
         response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
         Ok(response)
     }

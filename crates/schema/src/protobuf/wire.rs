@@ -99,3 +99,77 @@ pub(super) fn rfc3339(seconds: i64, nanos: i64, micros: bool) -> String {
     let fraction = if micros { format!(".{:06}", nanos / 1_000) } else { String::new() };
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
 }
+
+/// The moment that [`rfc3339`] wrote, or one with another fraction, in UTC.
+pub(super) fn from_rfc3339(text: &str) -> Option<(i64, i64)> {
+    let (date, clock) = text.strip_suffix('Z')?.split_once('T')?;
+    let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<i64>().ok()).flatten();
+    let mut parts = date.split('-');
+    let (year, month, day) = (number(parts.next()?)?, number(parts.next()?)?, number(parts.next()?)?);
+    let (clock, fraction) = clock.split_once('.').unwrap_or((clock, ""));
+    let mut parts = clock.split(':');
+    let (hour, minute, second) = (number(parts.next()?)?, number(parts.next()?)?, number(parts.next()?)?);
+    let nanos = if fraction.is_empty() { 0 } else { number(&format!("{fraction:0<9.9}"))? };
+    // A civil date to days, with years that begin in March (Howard Hinnant's algorithm).
+    let shifted = if month <= 2 { year - 1 } else { year };
+    let era = shifted.div_euclid(400);
+    let year_of_era = shifted.rem_euclid(400);
+    let of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
+    let of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + of_year;
+    let days = era * 146_097 + of_era - 719_468;
+    Some((days * 86_400 + hour * 3_600 + minute * 60 + second, nanos))
+}
+
+/// Standard base64 with padding.
+pub(super) fn from_base64(text: &str) -> Option<Vec<u8>> {
+    let bytes = text.as_bytes();
+    if !bytes.len().is_multiple_of(4) {
+        return None;
+    }
+    let mut decoded = Vec::with_capacity(bytes.len() / 4 * 3);
+    for (index, chunk) in bytes.chunks(4).enumerate() {
+        let padding = chunk.iter().rev().take_while(|b| **b == b'=').count();
+        if padding > 2 || (padding > 0 && (index + 1) * 4 != bytes.len()) {
+            return None;
+        }
+        let mut group = 0_u32;
+        for byte in &chunk[..4 - padding] {
+            let value = match byte {
+                b'A'..=b'Z' => byte - b'A',
+                b'a'..=b'z' => byte - b'a' + 26,
+                b'0'..=b'9' => byte - b'0' + 52,
+                b'+' => 62,
+                b'/' => 63,
+                _ => return None,
+            };
+            group = group << 6 | u32::from(value);
+        }
+        group <<= 6 * padding;
+        decoded.extend_from_slice(&group.to_be_bytes()[1..4 - padding]);
+    }
+    Some(decoded)
+}
+
+pub(super) fn put_varint(out: &mut Vec<u8>, number: u32, value: u64) {
+    varint_to(out, u64::from(number) << 3);
+    varint_to(out, value);
+}
+
+pub(super) fn put_fixed64(out: &mut Vec<u8>, number: u32, value: u64) {
+    varint_to(out, u64::from(number) << 3 | 1);
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+pub(super) fn put_bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
+    varint_to(out, u64::from(number) << 3 | 2);
+    varint_to(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+fn varint_to(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
