@@ -221,6 +221,9 @@ pub trait Kind: Send + Sync + 'static {
     /// Keeps what an update through the main resource may not change (status is already kept).
     fn prepare_for_update(_new: &mut Self::Object, _old: &Self::Object) {}
 
+    /// Keeps what a write through `/status` may not change or may leave out (all but metadata and status is kept).
+    fn prepare_for_status_update(_new: &mut Self::Object, _old: &Self::Object) {}
+
     /// Rules beyond the schema; object metadata is checked by the pipeline.
     fn validate(_object: &Self::Object) -> ErrorList {
         ErrorList::new()

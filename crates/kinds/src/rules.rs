@@ -195,10 +195,18 @@ pub(crate) fn parse_cidr(text: &str) -> Option<(IpAddr, u8)> {
     (bits <= if address.is_ipv4() { 32 } else { 128 }).then_some((address, bits))
 }
 
-/// Addresses that no traffic can be sent to from elsewhere.
+/// An address, and one that traffic can be sent to from elsewhere.
 pub(crate) fn routable_ip(text: &str, path: &Path, errors: &mut ErrorList) {
+    match parse_ip(text) {
+        Some(_) => endpoint_ip(text, path, errors),
+        None => errors.push(Error::invalid(path, text, IP_MESSAGE)),
+    }
+}
+
+/// Refuses addresses that no traffic can be sent to from elsewhere.
+pub(crate) fn endpoint_ip(text: &str, path: &Path, errors: &mut ErrorList) {
     let Some(address) = parse_ip(text) else {
-        errors.push(Error::invalid(path, text, IP_MESSAGE));
+        errors.push(Error::invalid(path, text, "must be a valid IP address"));
         return;
     };
     let (link_local, link_local_multicast) = match address {

@@ -127,6 +127,11 @@ impl<K: Kind> Resource for BuiltIn<K> {
         change::<K>(new, |new| K::prepare_for_update(new, &old))
     }
 
+    fn prepare_for_status_update(&self, new: &mut Object, old: &Object) -> Result<(), Status> {
+        let old = typed::<K>(old)?;
+        change::<K>(new, |new| K::prepare_for_status_update(new, &old))
+    }
+
     fn validate(&self, object: &Object) -> Result<ErrorList, Status> {
         Ok(K::validate(&typed::<K>(object)?))
     }

@@ -100,6 +100,11 @@ pub trait Resource: Send + Sync + 'static {
     /// Keeps what an update through the main resource may not change, after the generic part.
     fn prepare_for_update(&self, new: &mut Object, old: &Object) -> Result<(), Status>;
 
+    /// The same for a write through `/status`.
+    fn prepare_for_status_update(&self, _new: &mut Object, _old: &Object) -> Result<(), Status> {
+        Ok(())
+    }
+
     fn validate(&self, object: &Object) -> Result<ErrorList, Status>;
 
     /// Rules for a new object, where there are more than lasting ones.

@@ -220,6 +220,9 @@ impl Registry {
             }
             prepare::count_generation(resource.facts(), new, old);
         }
+        if status {
+            resource.prepare_for_status_update(new, old)?;
+        }
         let mut errors = kinds::object_meta::validate_update(new, old);
         if status {
             errors.extend(resource.validate_status_update(new, old)?);

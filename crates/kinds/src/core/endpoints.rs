@@ -85,7 +85,9 @@ fn subset(subset: &v1::EndpointSubset, path: &Path, errors: &mut ErrorList) {
     for (addresses, field) in [(ready, "addresses"), (not_ready, "notReadyAddresses")] {
         for (index, address) in addresses.iter().enumerate() {
             let path = path.child(field).index(index);
-            rules::routable_ip(&address.ip, &path.child("ip"), errors);
+            // What is no address is refused twice, in two sets of words.
+            rules::ip(&address.ip, &path.child("ip"), errors);
+            rules::endpoint_ip(&address.ip, &path.child("ip"), errors);
             let hostname = rules::text(&address.hostname);
             if !hostname.is_empty() {
                 rules::label(hostname, &path.child("hostname"), errors);

@@ -71,6 +71,16 @@ impl Kind for Node {
         validate::update(new, old)
     }
 
+    fn warnings(node: &v1::Node) -> Vec<String> {
+        let Some(spec) = &node.spec else { return Vec::new() };
+        let external = spec.external_id.as_deref().is_some_and(|id| !id.is_empty());
+        let fields = [
+            (spec.config_source.is_some(), "spec.configSource: the feature is removed"),
+            (external, "spec.externalID: this field is deprecated, and is unused by Kubernetes"),
+        ];
+        fields.iter().filter(|(is_set, _)| *is_set).map(|(_, sentence)| (*sentence).to_owned()).collect()
+    }
+
     fn field(object: &Object, field: &str) -> Option<String> {
         (field == "spec.unschedulable").then(|| print::flag(object, &["spec", "unschedulable"]).to_string())
     }

@@ -77,6 +77,10 @@ impl Kind for Pod {
         strategy::prepare_for_create(pod);
     }
 
+    fn prepare_for_status_update(new: &mut v1::Pod, old: &v1::Pod) {
+        strategy::prepare_for_status_update(new, old);
+    }
+
     fn validate(pod: &v1::Pod) -> ErrorList {
         validate::lasting(pod)
     }

@@ -319,7 +319,7 @@ fn other_kinds_are_judged() {
     );
     check::<core::Node>(
         json!({"spec": {"taints": [{"key": "a", "effect": "Never"}]}}),
-        &["spec.taints[0].effect: Unsupported value: \"Never\": supported values: \"NoSchedule\", \
+        &["metadata.taints[0].effect: Unsupported value: \"Never\": supported values: \"NoSchedule\", \
            \"PreferNoSchedule\", \"NoExecute\""],
     );
     check_update::<core::Node>(
@@ -375,5 +375,185 @@ fn rows_of_other_kinds() {
             "ports": [{"port": 80, "nodePort": 30000, "protocol": "TCP"}]},
             "status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.9"}]}}}),
         json!(["s", "LoadBalancer", "10.0.0.1", "192.0.2.9,192.0.2.1", "80:30000/TCP", "<unknown>", "a=b,b=c"]),
+    );
+}
+
+/// Changes a status and says what is wrong with that.
+fn check_status<K: Kind>(old: Value, new: Value, expected: &[&str]) {
+    let read = |input: Value| -> K::Object { serde_json::from_value(input).unwrap() };
+    let old = read(old);
+    let mut new = read(new);
+    K::prepare_for_status_update(&mut new, &old);
+    let found: Vec<String> = K::validate_status_update(&new, &old).iter().map(ToString::to_string).collect();
+    assert_eq!(found, expected, "{}", K::FACTS.kind);
+}
+
+#[test]
+fn a_pods_status_keeps_what_is_settled() {
+    let with = |policy: &str, status: Value| {
+        let mut pod = pod(json!({"restartPolicy": policy}));
+        pod["status"] = status;
+        pod
+    };
+    let ended = |list: &str, code: i32| json!({list: [{"name": "c", "state": {"terminated": {"exitCode": code}}}]});
+    let running = |list: &str| json!({list: [{"name": "c", "state": {"running": {}}}]});
+    const WHY: &str = "Forbidden: may not be transitioned to non-terminated state";
+    let check = |policy: &str, list: &str, code: i32, refused: bool| {
+        let expected = format!("status.{list}[0].state: {WHY}");
+        let expected = if refused { vec![expected.as_str()] } else { Vec::new() };
+        check_status::<core::Pod>(with(policy, ended(list, code)), with(policy, running(list)), &expected);
+    };
+    check("Always", "containerStatuses", 0, false);
+    check("OnFailure", "containerStatuses", 1, false);
+    check("OnFailure", "initContainerStatuses", 0, true);
+    check("Never", "containerStatuses", 1, true);
+    check("Always", "ephemeralContainerStatuses", 1, true);
+    let class = |class: &str| with("Always", json!({"qosClass": class}));
+    check_status::<core::Pod>(class("Burstable"), class(""), &[]);
+    check_status::<core::Pod>(
+        class("Burstable"),
+        class("Guaranteed"),
+        &["status.qosClass: Invalid value: \"Guaranteed\": field is immutable"],
+    );
+    check_status::<core::Pod>(
+        with("Always", json!({})),
+        with(
+            "Always",
+            json!({"hostIP": "10.0.0.2", "hostIPs": [{"ip": "10.0.0.1"}, {"ip": "10.0.0.3"}],
+            "conditions": [{"type": "a b", "status": "True"}],
+            "resourceClaimStatuses": [{"name": "x"}]}),
+        ),
+        &[
+            "metadata.conditions[0].Type: Invalid value: \"a b\": name part must consist of alphanumeric characters, '-', \
+             '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or \
+             '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')",
+            "status.resourceClaimStatuses[0].name: Invalid value: \"x\": must match the name of an entry in \
+             `spec.resourceClaims`",
+            "status.hostIPs[0].ip: Invalid value: \"10.0.0.1\": must be equal to `hostIP`",
+            "status.hostIPs: Invalid value: [{\"ip\":\"10.0.0.1\"},{\"ip\":\"10.0.0.3\"}]: may specify no more than one IP \
+             for each IP family",
+        ],
+    );
+}
+
+#[test]
+fn gated_pods_are_placed_more_narrowly_only() {
+    let gated = |spec: Value| {
+        let mut fields = json!({"schedulingGates": [{"name": "a.b/c"}]});
+        fields.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        pod(fields)
+    };
+    let affinity = |terms: Value| {
+        gated(json!({"affinity": {"nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}}))
+    };
+    let term = |keys: &[&str]| {
+        let all: Vec<Value> = keys.iter().map(|key| json!({"key": key, "operator": "Exists"})).collect();
+        json!({"matchExpressions": all})
+    };
+    check_update::<core::Pod>(gated(json!({})), gated(json!({"nodeSelector": {"a": "b"}})), &[]);
+    check_update::<core::Pod>(
+        gated(json!({"nodeSelector": {"a": "b"}})),
+        gated(json!({"nodeSelector": {"a": "c"}})),
+        &[
+            "spec.nodeSelector: Invalid value: {\"a\":\"c\"}: only additions to spec.nodeSelector are allowed (no mutations \
+           or deletions)",
+        ],
+    );
+    check_update::<core::Pod>(gated(json!({})), affinity(json!([term(&["a"])])), &[]);
+    check_update::<core::Pod>(affinity(json!([term(&["a"])])), affinity(json!([term(&["a", "b"])])), &[]);
+    const TERMS: &str = "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
+    let fewer = format!(
+        "{TERMS}[0]: Invalid value: {{\"matchExpressions\":[{{\"key\":\"b\",\"operator\":\"Exists\"}}]}}: only additions are \
+         allowed (no mutations or deletions)"
+    );
+    check_update::<core::Pod>(affinity(json!([term(&["a"])])), affinity(json!([term(&["b"])])), &[&fewer]);
+    let gone =
+        format!("{TERMS}: Invalid value: []: no additions/deletions to non-empty NodeSelectorTerms list are allowed");
+    check_update::<core::Pod>(affinity(json!([term(&["a"])])), gated(json!({})), &[&gone]);
+}
+
+#[test]
+fn profiles_in_annotations_and_fields_agree() {
+    let profiles = |seccomp: &str, app_armor: &str| {
+        json!({"metadata": {"annotations": {
+                "container.seccomp.security.alpha.kubernetes.io/c": seccomp,
+                "container.apparmor.security.beta.kubernetes.io/c": app_armor}},
+            "spec": {"securityContext": {"appArmorProfile": {"type": "RuntimeDefault"}}, "containers": [{"name": "c",
+                "image": "i", "securityContext": {"seccompProfile": {"type": "Localhost", "localhostProfile": "a"}}}]}})
+    };
+    check::<core::Pod>(profiles("localhost/a", "runtime/default"), &[]);
+    check::<core::Pod>(
+        profiles("localhost/b", "unconfined"),
+        &[
+            "spec.containers[0].securityContext.seccompProfile.localhostProfile: Forbidden: seccomp profile in annotation \
+             and field must match",
+            "spec.containers[0].securityContext.appArmorProfile.type: Forbidden: apparmor type in annotation and field must \
+             match",
+        ],
+    );
+    check_update::<core::Pod>(
+        container(json!({})),
+        {
+            let mut pod = container(json!({}));
+            pod["metadata"] =
+                json!({"annotations": {"container.apparmor.security.beta.kubernetes.io/c": "unconfined"}});
+            pod
+        },
+        &["metadata.annotations[container.apparmor.security.beta.kubernetes.io/c]: Forbidden: may not add AppArmor \
+           annotations"],
+    );
+}
+
+#[test]
+fn paths_are_upstreams_even_where_they_are_odd() {
+    check::<core::Pod>(
+        pod(json!({"hostAliases": [{"ip": "10.0.0.1", "hostnames": ["a", "B"]}],
+            "tolerations": [{"key": "k", "operator": "Exists", "value": "v"}]})),
+        &[
+            "spec.tolerations[0].operator: Invalid value: \"v\": value must be empty when `operator` is 'Exists'",
+            "spec.hostAliases[0].hostnames[1]: Invalid value: \"B\": a lowercase RFC 1123 subdomain must consist of lower \
+             case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. \
+             'example.com', regex used for validation is \
+             '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')",
+        ],
+    );
+    check::<core::Pod>(
+        container(json!({"resources": {"claims": [{"name": "x"}]}})),
+        &[
+            "spec.containers[0].resources.claims[0]: Not found: \"x\": must be one of the names in pod.spec.resourceClaims \
+           which is empty",
+        ],
+    );
+    check::<core::Pod>(
+        container(json!({"resources": {"limits": {"cpu": "1", "hugepages-2Mi": "3Mi"}}})),
+        &[
+            "spec.containers[0].resources.limits[hugepages-2Mi]: Invalid value: \"3Mi\": 3Mi is not positive integer \
+             multiple of hugepages-2Mi",
+            "spec.containers[0].resources.requests[hugepages-2Mi]: Invalid value: \"3Mi\": 3Mi is not positive integer \
+             multiple of hugepages-2Mi",
+        ],
+    );
+    check::<core::PodTemplate>(
+        json!({"template": {"metadata": {"labels": {"a": "-"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}}),
+        &["template.labels: Invalid value: \"-\": a valid label must be an empty string or consist of alphanumeric \
+           characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or \
+           'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"],
+    );
+    check::<core::Endpoints>(
+        json!({"subsets": [{"addresses": [{"ip": "x"}]}]}),
+        &[
+            "subsets[0].addresses[0].ip: Invalid value: \"x\": must be a valid IP address, (e.g. 10.9.8.7 or \
+             2001:db8::ffff)",
+            "subsets[0].addresses[0].ip: Invalid value: \"x\": must be a valid IP address",
+        ],
+    );
+    check::<core::Node>(
+        json!({"spec": {"podCIDRs": ["10.0.0.0/24", "10.0.0.0/24"]}}),
+        &[
+            "spec.podCIDRs[1]: Duplicate value: \"10.0.0.0/24\"",
+            "spec.podCIDRs: Invalid value: [\"10.0.0.0/24\",\"10.0.0.0/24\"]: may specify no more than one CIDR for each IP \
+             family",
+        ],
     );
 }

@@ -24,6 +24,10 @@ pub(crate) fn keep_rest(new: &mut Object, old: &Object) {
 
 /// Those that are there may neither change nor go.
 pub(crate) fn validate(new: &Object, old: &Object) -> ErrorList {
+    const MIRROR: &str = "kubernetes.io/config.mirror";
+    if old.annotation(MIRROR).is_some() {
+        return Error::forbidden(&Path::root(), "static pods do not support ephemeral containers").into();
+    }
     let path = Path::new("spec").child("ephemeralContainers");
     let list = |object: &Object| {
         object.get(&["spec", "ephemeralContainers"]).and_then(Value::as_array).cloned().unwrap_or_default()

@@ -13,7 +13,8 @@ pub(super) fn node(node: &Node) -> ErrorList {
     let mut errors = ErrorList::new();
     resources(node, &mut errors);
     let spec = node.spec.clone().unwrap_or_default();
-    taints(rules::slice(&spec.taints), &Path::new("spec").child("taints"), &mut errors);
+    // Upstream looks for taints in the metadata.
+    taints(rules::slice(&spec.taints), &Path::new("metadata").child("taints"), &mut errors);
     pod_networks(&spec, &Path::new("spec").child("podCIDRs"), &mut errors);
     errors
 }
@@ -60,6 +61,9 @@ fn pod_networks(spec: &NodeSpec, path: &Path, errors: &mut ErrorList) {
             Some((address, _)) => twice |= !families.insert(address.is_ipv4()),
             None => errors.push(Error::invalid(&path.index(index), network.as_str(), rules::CIDR_MESSAGE)),
         }
+        if networks[..index].contains(network) {
+            errors.push(Error::duplicate(&path.index(index), network.as_str()));
+        }
     }
     if twice {
         let why = "may specify no more than one CIDR for each IP family";
@@ -88,11 +92,12 @@ pub(super) fn update(new: &Node, old: &Node) -> ErrorList {
     if rules::text(&before.external_id) != rules::text(&spec.external_id) {
         errors.push(Error::forbidden(&path.child("externalID"), "may not be updated"));
     }
-    if spec.config_source != before.config_source && spec.config_source.is_some() {
-        let why = "configSource may not be updated: DynamicKubeletConfig feature is no longer supported";
-        errors.push(Error::forbidden(&path.child("configSource"), why));
+    if let Some(source) = spec.config_source.as_ref().filter(|source| source.config_map.is_none()) {
+        let value = serde_json::to_value(source).unwrap_or_default();
+        let why = "exactly one reference subfield must be non-nil";
+        errors.push(Error::invalid(&path.child("configSource"), value, why));
     }
-    taints(rules::slice(&spec.taints), &path.child("taints"), &mut errors);
+    taints(rules::slice(&spec.taints), &Path::new("metadata").child("taints"), &mut errors);
     pod_networks(&spec, &path.child("podCIDRs"), &mut errors);
     errors
 }

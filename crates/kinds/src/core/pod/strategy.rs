@@ -22,6 +22,14 @@ pub(super) fn prepare_for_create(pod: &mut Pod) {
     complete_spread(spec, &labels);
 }
 
+/// The class is settled when the pod is made; who writes a status need not know it.
+pub(super) fn prepare_for_status_update(new: &mut Pod, old: &Pod) {
+    let status = new.status.get_or_insert_default();
+    if status.qos_class.as_deref().unwrap_or_default().is_empty() {
+        status.qos_class = old.status.as_ref().and_then(|status| status.qos_class.clone());
+    }
+}
+
 fn gated() -> PodCondition {
     PodCondition {
         type_: "PodScheduled".to_owned(),

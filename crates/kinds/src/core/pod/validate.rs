@@ -18,6 +18,7 @@ pub(super) fn create(pod: &Pod) -> ErrorList {
         let why = "cannot be set until all schedulingGates have been cleared";
         errors.push(Error::forbidden(&path.child("nodeName"), why));
     }
+    pod_spec::annotations::match_fields(pod.metadata.annotations.as_ref(), spec, &path, &mut errors);
     errors
 }
 

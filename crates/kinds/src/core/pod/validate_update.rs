@@ -1,6 +1,6 @@
 //! What may change of a pod: images, a deadline, more tolerations, fewer scheduling gates. All else is as it was made.
 
-use api::core::v1::{Container, Pod, PodSpec, Toleration};
+use api::core::v1::{Affinity, Container, NodeAffinity, NodeSelectorRequirement, Pod, PodSpec, Toleration};
 use apimachinery::field::{Error, ErrorList, Path};
 use serde_json::Value;
 
@@ -17,7 +17,10 @@ pub(super) fn update(new: &Pod, old: &Pod) -> ErrorList {
     let none = PodSpec::default();
     let (spec, before) = (new.spec.as_ref().unwrap_or(&none), old.spec.as_ref().unwrap_or(&none));
     let path = Path::new("spec");
-    annotations(new, old, &mut errors);
+    let at = Path::new("metadata").child("annotations");
+    let (notes, notes_before) = (new.metadata.annotations.as_ref(), old.metadata.annotations.as_ref());
+    pod_spec::annotations::update(notes, notes_before, &at, &mut errors);
+    pod_spec::annotations::validate(notes, spec, &at, &mut errors);
     let same_count = containers(&spec.containers, &before.containers, &path.child("containers"), &mut errors)
         & containers(
             rules::slice(&spec.init_containers),
@@ -34,21 +37,6 @@ pub(super) fn update(new: &Pod, old: &Pod) -> ErrorList {
     errors
 }
 
-/// A mirror pod is one for good.
-fn annotations(new: &Pod, old: &Pod, errors: &mut ErrorList) {
-    let mirror =
-        |pod: &Pod| pod.metadata.annotations.as_ref().and_then(|a| a.get(pod_spec::annotations::MIRROR)).cloned();
-    if mirror(new) != mirror(old) {
-        let at = Path::new("metadata").child("annotations").key(pod_spec::annotations::MIRROR);
-        let why = match (mirror(old), mirror(new)) {
-            (Some(_), None) => "may not remove or update mirror pod annotation",
-            (None, Some(_)) => "may not add mirror pod annotation",
-            _ => "may not update mirror pod annotation",
-        };
-        errors.push(Error::forbidden(&at, why));
-    }
-}
-
 /// Whether there are as many as before, so that they can be compared.
 fn containers(new: &[Container], old: &[Container], path: &Path, errors: &mut ErrorList) -> bool {
     if new.len() != old.len() {
@@ -57,8 +45,12 @@ fn containers(new: &[Container], old: &[Container], path: &Path, errors: &mut Er
     }
     for (index, ctr) in new.iter().enumerate() {
         // Upstream says this twice: here, and where the whole pod is judged.
-        if rules::text(&ctr.image).trim().is_empty() {
-            errors.push(Error::required(&path.index(index).child("image"), ""));
+        let (image, at) = (rules::text(&ctr.image), path.index(index).child("image"));
+        if image.is_empty() {
+            errors.push(Error::required(&at, ""));
+        }
+        if image.trim() != image {
+            errors.push(Error::invalid(&at, image, "must not have leading or trailing whitespace"));
         }
     }
     true
@@ -95,7 +87,10 @@ fn tolerations(spec: &PodSpec, before: &PodSpec, path: &Path, errors: &mut Error
     if !rules::slice(&before.tolerations).iter().all(kept) {
         let why = "existing toleration can not be modified except its tolerationSeconds";
         errors.push(Error::forbidden(path, why));
+        return;
     }
+    // Upstream judges them here too.
+    pod_spec::validate::tolerations(now, path, errors);
 }
 
 fn gates(spec: &PodSpec, before: &PodSpec, path: &Path, errors: &mut ErrorList) {
@@ -103,7 +98,7 @@ fn gates(spec: &PodSpec, before: &PodSpec, path: &Path, errors: &mut ErrorList) 
     for (index, gate) in rules::slice(&spec.scheduling_gates).iter().enumerate() {
         if !old.contains(gate) {
             let why = format!("only deletion is allowed, but found new scheduling gate '{}'", gate.name);
-            errors.push(Error::forbidden(&path.index(index), why));
+            errors.push(Error::forbidden(&path.index(index).child("name"), why));
         }
     }
 }
@@ -139,34 +134,67 @@ fn rest(spec: &PodSpec, before: &PodSpec, path: &Path, errors: &mut ErrorList) {
 /// While a pod is gated, where it may run can be narrowed down.
 fn narrow_placement(munged: &mut PodSpec, before: &PodSpec, path: &Path, errors: &mut ErrorList) {
     if munged.node_selector != before.node_selector {
-        let kept = before.node_selector.iter().flatten();
         let selector = munged.node_selector.clone().unwrap_or_default();
-        for (key, value) in kept {
-            if selector.get(key) != Some(value) {
-                let shown = serde_json::to_value(&selector).unwrap_or_default();
-                let why = "only additions are allowed (no mutations or deletions)";
-                errors.push(Error::invalid(&path.child("nodeSelector").key(key), shown, why));
-            }
+        let mut kept = before.node_selector.iter().flatten();
+        if kept.any(|(key, value)| selector.get(key) != Some(value)) {
+            let shown = serde_json::to_value(&selector).unwrap_or_default();
+            let why = "only additions to spec.nodeSelector are allowed (no mutations or deletions)";
+            errors.push(Error::invalid(&path.child("nodeSelector"), shown, why));
         }
         munged.node_selector = before.node_selector.clone();
     }
-    let required = |spec: &PodSpec| {
-        let node = spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
-        node.and_then(|node| node.required_during_scheduling_ignored_during_execution.clone())
-    };
-    let (now, was) = (required(munged), required(before));
-    if now != was
-        && was.is_none()
-        && let Some(affinity) = munged.affinity.as_mut()
-    {
-        if let Some(node) = affinity.node_affinity.as_mut() {
-            node.required_during_scheduling_ignored_during_execution = None;
-            if *node == Default::default() && before.affinity.as_ref().is_none_or(|a| a.node_affinity.is_none()) {
-                affinity.node_affinity = None;
-            }
+    let node = |spec: &PodSpec| spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.clone());
+    let (now, was) = (node(munged), node(before));
+    if now == was {
+        return;
+    }
+    let at = path.children(&["affinity", "nodeAffinity"]);
+    if let Some(was) = &was {
+        narrow_affinity(now.as_ref(), was, &at, errors);
+    }
+    match (&mut munged.affinity, &before.affinity) {
+        (None, _) => {
+            munged.affinity =
+                was.map(|node_affinity| Affinity { node_affinity: Some(node_affinity), ..Affinity::default() })
         }
-        if *affinity == Default::default() && before.affinity.is_none() {
+        (Some(affinity), None) if affinity.pod_affinity.is_none() && affinity.pod_anti_affinity.is_none() => {
             munged.affinity = None;
+        }
+        (Some(affinity), _) => affinity.node_affinity = was,
+    }
+}
+
+/// Terms neither come nor go; each may ask for more than before.
+fn narrow_affinity(now: Option<&NodeAffinity>, was: &NodeAffinity, path: &Path, errors: &mut ErrorList) {
+    let terms = |affinity: Option<&NodeAffinity>| {
+        let required = affinity.and_then(|a| a.required_during_scheduling_ignored_during_execution.as_ref());
+        required.map(|selector| selector.node_selector_terms.clone()).unwrap_or_default()
+    };
+    let (now, was) = (terms(now), terms(Some(was)));
+    let path = path.children(&["requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms"]);
+    if !was.is_empty() && was.len() != now.len() {
+        let shown = serde_json::to_value(&now).unwrap_or_default();
+        let why = "no additions/deletions to non-empty NodeSelectorTerms list are allowed";
+        errors.push(Error::invalid(&path, shown, why));
+        return;
+    }
+    for (index, (now, was)) in now.iter().zip(&was).enumerate() {
+        let has_all = |now: &Option<Vec<_>>, was: &Option<Vec<NodeSelectorRequirement>>| {
+            let (now, was) = (rules::slice(now), rules::slice(was));
+            now.len() >= was.len() && now[..was.len()] == *was
+        };
+        // A term that asks for nothing matches nothing, and more would make it match.
+        let is_empty = rules::slice(&was.match_expressions).is_empty() && rules::slice(&was.match_fields).is_empty();
+        let grows = has_all(&now.match_expressions, &was.match_expressions)
+            && has_all(&now.match_fields, &was.match_fields)
+            && (!is_empty || now == was);
+        if !grows {
+            let shown = serde_json::to_value(now).unwrap_or_default();
+            errors.push(Error::invalid(
+                &path.index(index),
+                shown,
+                "only additions are allowed (no mutations or deletions)",
+            ));
         }
     }
 }

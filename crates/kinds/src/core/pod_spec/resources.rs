@@ -95,12 +95,14 @@ pub(crate) fn resource_quantity(name: &str, quantity: &Wire, path: &Path, errors
     if (COUNTED.contains(&name) || is_extended(name)) && amount.milli() % 1000 != 0 {
         errors.push(Error::invalid_printed(path, format!("{{{amount}}}"), "must be an integer"));
     }
-    if is_huge_page(name)
-        && let Ok(page) = name[HUGE_PAGES.len()..].parse::<Quantity>()
-        && page.units() > 0
-        && (amount.units() % page.units() != 0 || !amount.is_integer())
-    {
-        let why = format!("{name} is not positive integer multiple of {}", page.units());
+}
+
+/// Huge pages are asked for whole.
+fn whole_pages(name: &str, quantity: &Wire, path: &Path, errors: &mut ErrorList) {
+    let Some(size) = name.strip_prefix(HUGE_PAGES) else { return };
+    let (Ok(page), Ok(amount)) = (size.parse::<Quantity>(), quantity.0.parse::<Quantity>()) else { return };
+    if page.units() > 0 && (amount.units() % page.units() != 0 || !amount.is_integer()) {
+        let why = format!("{amount} is not positive integer multiple of {name}");
         errors.push(Error::invalid(path, quantity.0.clone(), why));
     }
 }
@@ -110,13 +112,32 @@ pub(super) fn of_container(requirements: &ResourceRequirements, claims: &[&str],
     amounts(requirements, container_resource_name, path, errors);
     for (index, claim) in rules::slice(&requirements.claims).iter().enumerate() {
         let at = path.child("claims").index(index);
-        let earlier = &rules::slice(&requirements.claims)[..index];
         if claim.name.is_empty() {
             errors.push(Error::required(&at, ""));
-        } else if earlier.iter().any(|e| e.name == claim.name && e.request == claim.request) {
-            errors.push(Error::duplicate(&at, claim.name.clone()));
-        } else if !claims.contains(&claim.name.as_str()) {
-            errors.push(Error::not_found(&at, claim.name.clone()));
+            continue;
+        }
+        let earlier = &rules::slice(&requirements.claims)[..index];
+        let request = rules::text(&claim.request);
+        if !request.is_empty() {
+            rules::label(request, &at.child("request"), errors);
+        }
+        // Who names the claim alone means all its requests.
+        let overlaps = |e: &api::core::v1::ResourceClaim| {
+            let other = rules::text(&e.request);
+            e.name == claim.name && (other.is_empty() || request.is_empty() || other == request)
+        };
+        if let Some(other) = earlier.iter().find(|e| overlaps(e)) {
+            let same = !request.is_empty() && !rules::text(&other.request).is_empty();
+            let shown = if same { format!("{}/{request}", claim.name) } else { claim.name.clone() };
+            errors.push(Error::duplicate(&at, shown));
+        }
+        if !claims.contains(&claim.name.as_str()) {
+            let mut error = Error::not_found(&at, claim.name.clone());
+            let mut known = claims.to_vec();
+            known.sort_unstable();
+            let known = if known.is_empty() { " which is empty".to_owned() } else { format!(": {}", known.join(", ")) };
+            error.detail = format!("must be one of the names in pod.spec.resourceClaims{known}");
+            errors.push(error);
         }
     }
 }
@@ -141,6 +162,7 @@ fn amounts(requirements: &ResourceRequirements, judge_name: NameJudge, path: &Pa
             let at = at.key(name);
             judge_name(name, &at, errors);
             resource_quantity(name, quantity, &at, errors);
+            whole_pages(name, quantity, &at, errors);
         }
     }
     for (name, request) in requests {

@@ -20,7 +20,6 @@ use std::collections::HashMap;
 
 use api::core::v1::{PodSpec, PodTemplateSpec, Volume};
 use apimachinery::field::{Error, ErrorList, Path};
-use apimachinery::validation;
 
 pub(crate) use tolerations::{taint_effect, tolerations};
 
@@ -36,19 +35,21 @@ struct Cx<'a> {
     claims: Vec<&'a str>,
     grace_period_seconds: i64,
     os: &'a str,
+    restart_policy: &'a str,
     host_users: bool,
 }
 
 /// Judges a template: labels, annotations and specification.
 pub(crate) fn template(template: &PodTemplateSpec, path: &Path, errors: &mut ErrorList) {
     let metadata = template.metadata.as_ref();
-    let at = path.child("metadata");
-    rules::labels(metadata.and_then(|m| m.labels.as_ref()), &at.child("labels"), errors);
-    rules::annotations(metadata.and_then(|m| m.annotations.as_ref()), &at.child("annotations"), errors);
-    let spec = template.spec.clone().unwrap_or_default();
     let notes = metadata.and_then(|m| m.annotations.as_ref());
-    super::annotations::validate(notes, &spec, &at.child("annotations"), errors);
+    // Upstream leaves `metadata` out of these paths.
+    rules::labels(metadata.and_then(|m| m.labels.as_ref()), &path.child("labels"), errors);
+    rules::annotations(notes, &path.child("annotations"), errors);
+    let spec = template.spec.clone().unwrap_or_default();
+    super::annotations::validate(notes, &spec, &path.child("annotations"), errors);
     pod_spec(&spec, "", &path.child("spec"), errors);
+    super::annotations::match_fields(notes, &spec, &path.child("spec"), errors);
     if !rules::slice(&spec.ephemeral_containers).is_empty() {
         let at = path.children(&["spec", "ephemeralContainers"]);
         errors.push(Error::forbidden(&at, "ephemeral containers not allowed in pod template"));
@@ -64,6 +65,7 @@ pub(crate) fn pod_spec(spec: &PodSpec, pod_name: &str, path: &Path, errors: &mut
         claims,
         grace_period_seconds: spec.termination_grace_period_seconds.unwrap_or_default(),
         os: spec.os.as_ref().map_or("", |os| os.name.as_str()),
+        restart_policy: rules::text(&spec.restart_policy),
         host_users: spec.host_users.unwrap_or(true),
     };
     containers::validate(spec, &cx, path, errors);
@@ -161,9 +163,8 @@ fn hostname_override(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
 fn host_aliases(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
     for (index, alias) in rules::slice(&spec.host_aliases).iter().enumerate() {
         rules::ip(&alias.ip, &path.index(index).child("ip"), errors);
-        for hostname in rules::slice(&alias.hostnames) {
-            let judged = validation::dns1123_subdomain(hostname);
-            rules::invalid_each(hostname, judged, &path.child("hostnames"), errors);
+        for (at, hostname) in rules::slice(&alias.hostnames).iter().enumerate() {
+            rules::subdomain(hostname, &path.index(index).child("hostnames").index(at), errors);
         }
     }
 }

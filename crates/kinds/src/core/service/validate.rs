@@ -9,8 +9,6 @@ use apimachinery::validation;
 use super::is_externally_accessible;
 use crate::rules;
 
-/// The kubelet's own port, which no load balancer should open.
-const KUBELET_PORT: i32 = 10_250;
 const MOST_AFFINITY_SECONDS: i32 = 24 * 60 * 60;
 const ONLY_LOAD_BALANCER: &str = "may only be used when `type` is 'LoadBalancer'";
 
@@ -32,8 +30,35 @@ pub(super) fn service(service: &Service) -> ErrorList {
         rules::routable_ip(ip, &path.child("externalIPs").index(index), &mut errors);
     }
     load_balancer(spec, &path, &mut errors);
+    annotations(service, spec, &mut errors);
     policies(spec, &path, &mut errors);
     errors
+}
+
+/// Annotations that say the same as fields, or as each other.
+fn annotations(service: &Service, spec: &ServiceSpec, errors: &mut ErrorList) {
+    const HINTS: &str = "service.kubernetes.io/topology-aware-hints";
+    const MODE: &str = "service.kubernetes.io/topology-mode";
+    const RANGES: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
+    let Some(notes) = &service.metadata.annotations else { return };
+    let path = Path::new("metadata").child("annotations");
+    if let (Some(mode), Some(hints)) = (notes.get(MODE), notes.get(HINTS))
+        && mode != hints
+    {
+        let why = format!("must match annotations[{HINTS}] when both are specified");
+        errors.push(Error::invalid(&path.key(MODE), mode.as_str(), why));
+    }
+    let ranges = notes.get(RANGES).filter(|_| rules::slice(&spec.load_balancer_source_ranges).is_empty());
+    let Some(ranges) = ranges else { return };
+    let at = path.key(RANGES);
+    if rules::text(&spec.type_) != "LoadBalancer" {
+        errors.push(Error::forbidden(&at, ONLY_LOAD_BALANCER));
+    }
+    for range in ranges.split(',').map(str::trim).filter(|_| !ranges.trim().is_empty()) {
+        if rules::parse_cidr(range).is_none() {
+            errors.push(Error::invalid(&at, range, rules::CIDR_MESSAGE));
+        }
+    }
 }
 
 fn by_type(spec: &ServiceSpec, path: &Path, errors: &mut ErrorList) {
@@ -97,10 +122,6 @@ fn ports(spec: &ServiceSpec, path: &Path, errors: &mut ErrorList) {
         if !taken.insert((protocol, port.port)) {
             let value = serde_json::json!({"protocol": protocol, "port": port.port});
             errors.push(Error::duplicate(&path, value));
-        }
-        if rules::text(&spec.type_) == "LoadBalancer" && port.port == KUBELET_PORT {
-            let why = format!("may not expose port {KUBELET_PORT} externally since it is used by kubelet");
-            errors.push(Error::invalid(&path, port.port, why));
         }
         let Some(node_port) = port.node_port.filter(|port| *port != 0) else { continue };
         let at = path.child("nodePort");
@@ -225,7 +246,8 @@ fn match_families(all: &[String], families: &[String], path: &Path, errors: &mut
 fn load_balancer(spec: &ServiceSpec, path: &Path, errors: &mut ErrorList) {
     let balanced = rules::text(&spec.type_) == "LoadBalancer";
     let ranges = rules::slice(&spec.load_balancer_source_ranges);
-    let at = path.child("loadBalancerSourceRanges");
+    // The path is upstream's, capital and all.
+    let at = path.child("LoadBalancerSourceRanges");
     if !ranges.is_empty() && !balanced {
         errors.push(Error::forbidden(&at, ONLY_LOAD_BALANCER));
     }
@@ -274,8 +296,8 @@ fn policies(spec: &ServiceSpec, path: &Path, errors: &mut ErrorList) {
     }
     let at = path.child("internalTrafficPolicy");
     match (rules::text(&spec.type_), spec.internal_traffic_policy.as_deref()) {
-        ("ExternalName", _) => {}
-        (_, None | Some("")) => errors.push(Error::required(&at, "")),
+        ("ClusterIP" | "NodePort" | "LoadBalancer", None) => errors.push(Error::required(&at, "")),
+        (_, None) => {}
         (_, Some(policy)) => rules::one_of(policy, &["Cluster", "Local"], &at, errors),
     }
     if let Some(distribution) = &spec.traffic_distribution {

@@ -59,13 +59,12 @@ fn endpoint(endpoint: &Endpoint, address_type: &str, path: &Path, errors: &mut E
 fn address(address: &str, address_type: &str, path: &Path, errors: &mut ErrorList) {
     let parsed = rules::parse_ip(address);
     match address_type {
-        "IPv4" if !parsed.is_some_and(|ip| ip.is_ipv4()) => {
-            errors.push(Error::invalid(path, address, "must be a valid IPv4 address"));
+        "IPv4" | "IPv6" => {
+            if !parsed.is_some_and(|ip| ip.is_ipv4() == (address_type == "IPv4")) {
+                errors.push(Error::invalid(path, address, format!("must be a valid {address_type} address")));
+            }
+            rules::endpoint_ip(address, path, errors);
         }
-        "IPv6" if !parsed.is_some_and(|ip| ip.is_ipv6()) => {
-            errors.push(Error::invalid(path, address, "must be a valid IPv6 address"));
-        }
-        "IPv4" | "IPv6" => rules::routable_ip(address, path, errors),
         "FQDN" => {
             let judged = validation::dns1123_subdomain(address);
             if judged.is_empty() && !address.contains('.') {

@@ -56,6 +56,7 @@ fn tolerations_come_and_gates_go() {
     check(json!({"tolerations": two}), json!({"tolerations": one}), &[gone]);
     let gates = json!([{"name": "a.b/c"}]);
     check(json!({"schedulingGates": gates}), json!({"nodeSelector": {"a": "b"}}), &[]);
-    let new = "spec.schedulingGates[0]: Forbidden: only deletion is allowed, but found new scheduling gate 'a.b/c'";
+    let new =
+        "spec.schedulingGates[0].name: Forbidden: only deletion is allowed, but found new scheduling gate 'a.b/c'";
     check(json!({}), json!({"schedulingGates": gates}), &[new]);
 }

@@ -19,7 +19,7 @@ pub(super) fn validate(affinity: &Affinity, path: &Path, errors: &mut ErrorList)
         for (index, term) in preferred.iter().enumerate() {
             let at = path.child(PREFERRED).index(index);
             weight(term.weight, &at, errors);
-            node_term(&term.preference, &at.child("preference"), errors);
+            node_term(&term.preference, false, &at.child("preference"), errors);
         }
     }
     let near = affinity.pod_affinity.as_ref().map(|a| {
@@ -56,20 +56,21 @@ fn node_selector(selector: &NodeSelector, path: &Path, errors: &mut ErrorList) {
         errors.push(Error::required(&path, "must have at least one node selector term"));
     }
     for (index, term) in selector.node_selector_terms.iter().enumerate() {
-        node_term(term, &path.index(index), errors);
+        node_term(term, true, &path.index(index), errors);
     }
 }
 
-fn node_term(term: &NodeSelectorTerm, path: &Path, errors: &mut ErrorList) {
+/// Wrong values are let through in preferences: on the only node they do no harm.
+fn node_term(term: &NodeSelectorTerm, strict: bool, path: &Path, errors: &mut ErrorList) {
     for (index, requirement) in rules::slice(&term.match_expressions).iter().enumerate() {
-        node_expression(requirement, &path.child("matchExpressions").index(index), errors);
+        node_expression(requirement, strict, &path.child("matchExpressions").index(index), errors);
     }
     for (index, requirement) in rules::slice(&term.match_fields).iter().enumerate() {
         node_field(requirement, &path.child("matchFields").index(index), errors);
     }
 }
 
-fn node_expression(requirement: &NodeSelectorRequirement, path: &Path, errors: &mut ErrorList) {
+fn node_expression(requirement: &NodeSelectorRequirement, strict: bool, path: &Path, errors: &mut ErrorList) {
     let values = rules::slice(&requirement.values);
     match requirement.operator.as_str() {
         "Gt" | "Lt" => {
@@ -83,7 +84,7 @@ fn node_expression(requirement: &NodeSelectorRequirement, path: &Path, errors: &
         }
     }
     rules::qualified_name(&requirement.key, &path.child("key"), errors);
-    if matches!(requirement.operator.as_str(), "In" | "NotIn") {
+    if strict {
         for (index, value) in values.iter().enumerate() {
             let at = path.child("values").index(index);
             rules::invalid_each(value, validation::label_value(value), &at, errors);

@@ -26,7 +26,7 @@ pub(super) fn validate(ctr: &Container, cx: &Cx<'_>, path: &Path, errors: &mut E
     if let Some(requirements) = &ctr.resources {
         resources::of_container(requirements, &cx.claims, &path.child("resources"), errors);
     }
-    resize_policy(ctr, &path.child("resizePolicy"), errors);
+    resize_policy(ctr, cx, &path.child("resizePolicy"), errors);
     restart_rules(ctr, path, errors);
     if let Some(context) = &ctr.security_context {
         security::container(context, cx.host_users, &path.child("securityContext"), errors);
@@ -83,16 +83,23 @@ fn ports(ports: &[ContainerPort], path: &Path, errors: &mut ErrorList) {
     }
 }
 
-fn resize_policy(ctr: &Container, path: &Path, errors: &mut ErrorList) {
+fn resize_policy(ctr: &Container, cx: &Cx<'_>, path: &Path, errors: &mut ErrorList) {
     let mut resources = HashSet::new();
-    for policy in rules::slice(&ctr.resize_policy) {
+    for (index, policy) in rules::slice(&ctr.resize_policy).iter().enumerate() {
         if !resources.insert(policy.resource_name.as_str()) {
-            errors.push(Error::duplicate(path, policy.resource_name.clone()));
+            errors.push(Error::duplicate(&path.index(index), policy.resource_name.clone()));
         }
-        rules::one_of(&policy.resource_name, &["cpu", "memory"], path, errors);
+        match policy.resource_name.as_str() {
+            "" => errors.push(Error::required(path, "")),
+            name => rules::one_of(name, &["cpu", "memory"], path, errors),
+        }
         match policy.restart_policy.as_str() {
             "" => errors.push(Error::required(path, "")),
             value => rules::one_of(value, &["NotRequired", "RestartContainer"], path, errors),
+        }
+        if cx.restart_policy == "Never" && policy.restart_policy != "NotRequired" {
+            let why = "must be 'NotRequired' when `restartPolicy` is 'Never'";
+            errors.push(Error::invalid(path, policy.restart_policy.as_str(), why));
         }
     }
 }

@@ -17,32 +17,37 @@ pub(super) fn mounts(ctr: &Container, cx: &Cx<'_>, path: &Path, errors: &mut Err
             errors.push(Error::not_found(&at.child("name"), mount.name.clone()));
         }
         rules::required(&mount.mount_path, &at.child("mountPath"), errors);
-        let mut refuse =
-            |why: &str| errors.push(Error::invalid(&at.child("mountPath"), mount.mount_path.as_str(), why));
+        let at_path = at.child("mountPath");
         if !points.insert(mount.mount_path.as_str()) {
-            refuse("must be unique");
+            errors.push(Error::invalid(&at_path, mount.mount_path.as_str(), "must be unique"));
         }
-        if rules::slice(&ctr.volume_devices).iter().any(|device| device.device_path == mount.mount_path) {
-            refuse("must not already exist in volumeDevices");
+        let devices = rules::slice(&ctr.volume_devices);
+        if devices.iter().any(|device| device.name == mount.name) {
+            let why = "must not already exist in volumeDevices";
+            errors.push(Error::invalid(&at.child("name"), mount.name.as_str(), why));
         }
-        sub_paths(mount, path, errors);
+        if devices.iter().any(|device| device.device_path == mount.mount_path) {
+            let why = "must not already exist as a path in volumeDevices";
+            errors.push(Error::invalid(&at_path, mount.mount_path.as_str(), why));
+        }
+        sub_paths(mount, &at, path, errors);
         propagation(mount, ctr, &path.child("mountPropagation"), errors);
         recursive_read_only(mount, &path.child("recursiveReadOnly"), errors);
     }
 }
 
-/// Upstream names the list, not the mount, in what follows.
-fn sub_paths(mount: &VolumeMount, path: &Path, errors: &mut ErrorList) {
+/// Upstream names the list, not the mount, in most of what follows.
+fn sub_paths(mount: &VolumeMount, own: &Path, path: &Path, errors: &mut ErrorList) {
     let (sub_path, expression) = (rules::text(&mount.sub_path), rules::text(&mount.sub_path_expr));
     if !sub_path.is_empty() {
         rules::descending_path(sub_path, &path.child("subPath"), errors);
     }
     if !expression.is_empty() {
-        let at = path.child("subPathExpr");
         if !sub_path.is_empty() {
-            errors.push(Error::invalid(&at, expression, "subPathExpr and subPath are mutually exclusive"));
+            let why = "subPathExpr and subPath are mutually exclusive";
+            errors.push(Error::invalid(&own.child("subPathExpr"), expression, why));
         }
-        rules::descending_path(expression, &at, errors);
+        rules::descending_path(expression, &path.child("subPathExpr"), errors);
     }
 }
 
@@ -80,12 +85,18 @@ pub(super) fn devices(ctr: &Container, cx: &Cx<'_>, path: &Path, errors: &mut Er
         if !names.insert(device.name.as_str()) {
             errors.push(Error::invalid(&at.child("name"), device.name.clone(), "must be unique"));
         }
-        let claimed = |name: &str| {
-            let volume = cx.volumes.get(name);
-            volume.is_some_and(|v| v.persistent_volume_claim.is_some() || v.ephemeral.is_some())
-        };
-        if !claimed(&device.name) {
-            errors.push(Error::not_found(&at.child("name"), device.name.clone()));
+        match cx.volumes.get(device.name.as_str()) {
+            Some(volume) if volume.persistent_volume_claim.is_none() && volume.ephemeral.is_none() => {
+                let why = "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode";
+                errors.push(Error::invalid(&at.child("name"), device.name.as_str(), why));
+            }
+            Some(_) => {}
+            None => errors.push(Error::not_found(&at.child("name"), device.name.clone())),
+        }
+        let mounts = rules::slice(&ctr.volume_mounts);
+        if mounts.iter().any(|mount| mount.name == device.name) {
+            let why = "must not already exist in volumeMounts";
+            errors.push(Error::invalid(&at.child("name"), device.name.as_str(), why));
         }
         let at = at.child("devicePath");
         rules::required(&device.device_path, &at, errors);
@@ -96,8 +107,8 @@ pub(super) fn devices(ctr: &Container, cx: &Cx<'_>, path: &Path, errors: &mut Er
         if device.device_path.split('/').any(|part| part == "..") {
             refuse("can not contain backsteps ('..')");
         }
-        if rules::slice(&ctr.volume_mounts).iter().any(|mount| mount.mount_path == device.device_path) {
-            refuse("must not already exist in volumeMounts");
+        if mounts.iter().any(|mount| mount.mount_path == device.device_path) {
+            refuse("must not already exist as a path in volumeMounts");
         }
     }
 }

@@ -68,6 +68,7 @@ fn windows_lacks(of: Of<'_>) -> Vec<&'static str> {
                     (context.run_as_group.is_some(), "securityContext.runAsGroup"),
                     (context.supplemental_groups.is_some(), "securityContext.supplementalGroups"),
                     (context.supplemental_groups_policy.is_some(), "securityContext.supplementalGroupsPolicy"),
+                    (context.se_linux_change_policy.is_some(), "securityContext.seLinuxChangePolicy"),
                 ]);
             }
             fields

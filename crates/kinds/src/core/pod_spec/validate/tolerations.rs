@@ -36,8 +36,7 @@ fn one(toleration: &Toleration, path: &Path, errors: &mut ErrorList) {
         }
         "Exists" => {
             if !value.is_empty() {
-                let shown = serde_json::to_value(toleration).unwrap_or_default();
-                errors.push(Error::invalid(&at, shown, "value must be empty when `operator` is 'Exists'"));
+                errors.push(Error::invalid(&at, value, "value must be empty when `operator` is 'Exists'"));
             }
         }
         other => errors.push(Error::not_supported(&at, other, &["Equal", "Exists"])),
