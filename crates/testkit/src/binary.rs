@@ -28,8 +28,9 @@ pub fn knarr() -> &'static Path {
         let test = std::env::current_exe().expect("a process knows its executable");
         let profile = test.ancestors().nth(2).expect("tests are built two folders deep");
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        // The whole workspace: a package alone has fewer features, for which everything would be built once more.
-        cargo.current_dir(workspace()).args(["build", "--quiet", "--workspace", "--bins"]);
+        // The whole workspace with its tests, as `cargo test` itself builds it: with fewer features most of it would be
+        // built once more.
+        cargo.current_dir(workspace()).args(["build", "--quiet", "--workspace", "--bins", "--tests"]);
         if profile.ends_with("release") {
             cargo.arg("--release");
         }

@@ -1,7 +1,10 @@
 //! Whatever dies comes back by itself.
 
-use std::process::Command;
-
+use nix::{
+    errno::Errno,
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use testkit::{Kubectl, Node, eventually};
 
 use super::run_hello;
@@ -13,9 +16,16 @@ fn pods(kubectl: &Kubectl) -> String {
     kubectl.run(["get", "pods", "--sort-by=.metadata.name", "-o", columns]).ok()
 }
 
-fn kill(pids: &[u32]) {
-    let words = std::iter::once("-KILL".to_owned()).chain(pids.iter().map(u32::to_string));
-    assert!(Command::new("kill").args(words).status().unwrap().success());
+/// Kills every process of every pod; one that is on its way out may end before its turn, and take others with it.
+fn kill_pods(node: &Node) {
+    eventually("no process of a pod is left", || {
+        let pids = node.pod_pids();
+        for pid in &pids {
+            let killed = kill(Pid::from_raw(i32::try_from(*pid).unwrap()), Signal::SIGKILL);
+            assert!(matches!(killed, Ok(()) | Err(Errno::ESRCH)), "{pid}: {killed:?}");
+        }
+        if pids.is_empty() { Ok(()) } else { Err(pids) }
+    });
 }
 
 fn answers(node: &Node) {
@@ -69,7 +79,7 @@ fn containers_pods_and_daemons_come_back() {
 
     // The machine is reset: every process is gone, the data folder stays.
     node.kill();
-    kill(&node.pod_pids());
+    kill_pods(&node);
     node.run(&["umount", "--lazy", "/run"]).ok();
     node.run(&["mount", "-t", "tmpfs", "tmpfs", "/run"]).ok();
     node.start_again();
