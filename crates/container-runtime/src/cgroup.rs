@@ -94,6 +94,23 @@ impl Hierarchies {
         self.v2.as_ref().or_else(|| self.v1.get(controller)).map(|mount| mount.join(inside))
     }
 
+    /// Under version 1, what each hierarchy is called and the group's directory in it. One of several controllers has
+    /// the name of each as well.
+    pub(crate) fn named_v1(&self, group: &Path) -> Vec<(String, PathBuf)> {
+        if self.is_v2() {
+            return Vec::new();
+        }
+        let mut all = Vec::new();
+        let all_v1 = self.mounts.iter().zip(self.directories(group)).filter(|(m, _)| self.v1.values().any(|v| v == *m));
+        for (mount, directory) in all_v1 {
+            let Some(name) = mount.file_name().and_then(|n| n.to_str()) else { continue };
+            all.push((name.to_owned(), directory.clone()));
+            let parts = name.split(',').filter(|part| *part != name);
+            all.extend(parts.map(|part| (part.to_owned(), directory.clone())));
+        }
+        all
+    }
+
     pub(crate) fn is_v2(&self) -> bool {
         self.v2.is_some()
     }
@@ -208,6 +225,10 @@ mod tests {
         assert!(!found.is_v2());
         assert_eq!(found.directory("cpuacct", Path::new("/a")).unwrap(), Path::new("/sys/fs/cgroup/cpu,cpuacct/a"));
         assert_eq!(found.mounts.len(), 4);
+        let named = found.named_v1(Path::new("/a"));
+        let names: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["cpu,cpuacct", "cpu", "cpuacct", "memory", "systemd"]);
+        assert_eq!(named[1].1, Path::new("/sys/fs/cgroup/cpu,cpuacct/a"));
         let v2 = Hierarchies::parse("33 2 0:29 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
         assert_eq!(v2.directory("memory", Path::new("/k/p")).unwrap(), Path::new("/sys/fs/cgroup/k/p"));
     }

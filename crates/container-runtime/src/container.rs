@@ -230,6 +230,7 @@ impl Runtime {
         };
         Ok(OwnedParts {
             folder: self.inner.layout.sandbox(&sandbox.record.id),
+            cgroup_v1: self.inner.hierarchies.named_v1(&record.cgroup),
             record,
             sandbox,
             image,
@@ -392,6 +393,7 @@ impl Runtime {
 /// What a specification is made of, with what had to be looked up.
 pub(crate) struct OwnedParts<'a> {
     folder: PathBuf,
+    cgroup_v1: Vec<(String, PathBuf)>,
     record: &'a ContainerRecord,
     sandbox: &'a Sandbox,
     image: &'a ImageConfig,
@@ -410,6 +412,7 @@ impl OwnedParts<'_> {
             rootfs: self.rootfs,
             sandbox_folder: &self.folder,
             cgroup: &self.record.cgroup,
+            cgroup_v1: self.cgroup_v1.clone(),
             shim: self.shim,
             init: self.init,
             target: self.target,

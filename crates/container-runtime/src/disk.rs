@@ -79,6 +79,11 @@ impl Layout {
         self.container(id).join("rootfs")
     }
 
+    /// The writable layer.
+    pub(crate) fn upper(&self, id: &str) -> PathBuf {
+        self.container(id).join("upper")
+    }
+
     pub(crate) fn images(&self) -> PathBuf {
         self.root.join("images")
     }

@@ -30,6 +30,7 @@ mod status;
 mod streaming_server;
 mod teardown;
 mod user;
+mod writable_layer;
 
 pub use config::Config;
 pub use error::{Error, Result};

@@ -12,6 +12,7 @@ use crate::{
     runtime::Runtime,
     stats::update_resources,
     status::matches,
+    writable_layer,
 };
 
 const NAME: &str = "knarr";
@@ -180,7 +181,12 @@ impl RuntimeService for Runtime {
 
     async fn container_stats(&self, request: v1::ContainerStatsRequest) -> Result<v1::ContainerStatsResponse> {
         let container = self.container(&request.container_id)?;
-        Ok(v1::ContainerStatsResponse { stats: Some(self.stats_of(&container)) })
+        let mut stats = self.stats_of(&container);
+        // Counting files takes time, so only who asks for one container is told.
+        let upper = self.inner.layout.upper(&container.record.id);
+        let counted = self.blocking(move || writable_layer::usage(&upper)).await?;
+        stats.writable_layer = Some(counted.map_err(internal("cannot count the container's writable layer"))?);
+        Ok(v1::ContainerStatsResponse { stats: Some(stats) })
     }
 
     async fn list_container_stats(

@@ -21,6 +21,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) rootfs: &'a Path,
     pub(crate) sandbox_folder: &'a Path,
     pub(crate) cgroup: &'a Path,
+    /// Under version 1, its directory in each hierarchy and what the hierarchy is called.
+    pub(crate) cgroup_v1: Vec<(String, PathBuf)>,
     /// The process that holds the pod's namespaces, and the first process of a shared one.
     pub(crate) shim: i32,
     pub(crate) init: Option<i32>,
@@ -277,6 +279,22 @@ impl Parts<'_> {
         }
     }
 
+    /// Version 1 hierarchy by hierarchy: what libcontainer makes of a mount of that type could be written to, and it
+    /// looks for its own process in vain where another's process namespace is joined.
+    fn cgroup_mounts(&self, access: &str) -> Vec<Value> {
+        if self.cgroup_v1.is_empty() {
+            return vec![json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
+                   "options": ["nosuid", "noexec", "nodev", "relatime", access]})];
+        }
+        let top = json!({"destination": "/sys/fs/cgroup", "type": "tmpfs", "source": "tmpfs",
+                   "options": ["nosuid", "noexec", "nodev", "mode=755", "size=64k"]});
+        let each = self.cgroup_v1.iter().map(|(name, directory)| {
+            json!({"destination": format!("/sys/fs/cgroup/{name}"), "type": "bind", "source": directory,
+                   "options": ["bind", "rprivate", "nosuid", "noexec", "nodev", access]})
+        });
+        std::iter::once(top).chain(each).collect()
+    }
+
     fn mounts(&self) -> Result<(Vec<Value>, Option<&'static str>)> {
         let security = self.security();
         let sysfs = if security.privileged { "rw" } else { "ro" };
@@ -290,9 +308,8 @@ impl Parts<'_> {
                    "options": ["nosuid", "noexec", "nodev"]}),
             json!({"destination": "/sys", "type": "sysfs", "source": "sysfs",
                    "options": ["nosuid", "noexec", "nodev", sysfs]}),
-            json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
-                   "options": ["nosuid", "noexec", "nodev", "relatime", sysfs]}),
         ];
+        mounts.extend(self.cgroup_mounts(sysfs));
         let given: Vec<&str> = self.config.mounts.iter().map(|m| m.container_path.as_str()).collect();
         let host_ipc = self.namespaces().ipc == v1::NamespaceMode::Node as i32;
         let shm = if host_ipc { PathBuf::from("/dev/shm") } else { self.sandbox_folder.join("shm") };

@@ -3,6 +3,7 @@
 mod apiserver;
 mod down;
 mod image;
+mod kubelet_settings;
 mod run;
 mod server;
 mod settings;

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::kubelet_settings::KubeletSettings;
 use anyhow::Context;
 use clap::Args;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -206,13 +207,16 @@ pub(crate) struct ClusterSettings {
     apiserver: ApiServerSettings,
     #[command(flatten)]
     node: NodeSettings,
+    #[command(flatten)]
+    kubelet: KubeletSettings,
 }
 
-/// The file of [`ClusterSettings`]: the names of both in one mapping.
+/// The file of [`ClusterSettings`]: the names of all in one mapping.
 #[derive(Debug, Default)]
 struct ClusterFile {
     apiserver: ApiServerSettings,
     node: NodeSettings,
+    kubelet: KubeletSettings,
 }
 
 impl<'de> Deserialize<'de> for ClusterFile {
@@ -221,11 +225,14 @@ impl<'de> Deserialize<'de> for ClusterFile {
         use serde::de::Error;
         let whole = serde_json::Map::deserialize(deserializer)?;
         let known = |name: &str| ApiServerSettings::NAMES.contains(&name);
-        let (apiserver, node): (Vec<_>, Vec<_>) = whole.into_iter().partition(|(name, _)| known(name));
+        let (apiserver, rest): (Vec<_>, Vec<_>) = whole.into_iter().partition(|(name, _)| known(name));
+        let known = |name: &str| KubeletSettings::NAMES.contains(&name);
+        let (kubelet, node): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(name, _)| known(name));
         let object = |pairs: Vec<_>| serde_json::Value::Object(pairs.into_iter().collect());
         Ok(Self {
             apiserver: serde_json::from_value(object(apiserver)).map_err(D::Error::custom)?,
             node: serde_json::from_value(object(node)).map_err(D::Error::custom)?,
+            kubelet: serde_json::from_value(object(kubelet)).map_err(D::Error::custom)?,
         })
     }
 }
@@ -234,7 +241,8 @@ impl ClusterSettings {
     pub(crate) fn config(self) -> anyhow::Result<ServerConfig> {
         let file: ClusterFile = self.config.as_deref().map(read).transpose()?.unwrap_or_default();
         let apiserver = self.apiserver.or(file.apiserver).config()?;
-        let node = self.node.or(file.node).config(&apiserver.data_dir)?;
+        let mut node = self.node.or(file.node).config(&apiserver.data_dir)?;
+        self.kubelet.or(file.kubelet).apply(&mut node)?;
         Ok(ServerConfig { apiserver, node })
     }
 }
@@ -281,11 +289,12 @@ mod tests {
 
     #[test]
     fn the_list_of_names_is_complete() {
-        let all = ApiServerSettings::NAMES.map(|n| format!("{n}: x")).join("\n");
+        let all = ApiServerSettings::NAMES.iter().chain(&KubeletSettings::NAMES).map(|n| format!("{n}: x\n"));
         // Every name is known; that the values are nonsense comes after.
+        let all: String = all.collect();
         assert!(!format!("{:#}", config(&all, &[]).unwrap_err()).contains("unknown field"));
         let parsed = <Line as clap::CommandFactory>::command();
         let longs = parsed.get_arguments().filter_map(|a| a.get_long()).count();
-        assert_eq!(longs, ApiServerSettings::NAMES.len() + 9 + 1);
+        assert_eq!(longs, ApiServerSettings::NAMES.len() + KubeletSettings::NAMES.len() + 9 + 1);
     }
 }

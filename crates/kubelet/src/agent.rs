@@ -11,8 +11,8 @@ use controller_runtime::{Lister, Tasks};
 use volumes::NodeFacts;
 
 use crate::{
-    backoff::Backoff, cgroups::Cgroups, config::KubeletConfig, images::Images, pods::PodTable, probe::Prober,
-    references::References, runtime::Runtime, tokens::Tokens,
+    backoff::Backoff, cgroups::Cgroups, config::KubeletConfig, eviction::Pressure, image_gc::ImageGc, images::Images,
+    pods::PodTable, probe::Prober, references::References, runtime::Runtime, tokens::Tokens,
 };
 
 pub(crate) struct Agent {
@@ -34,6 +34,8 @@ pub(crate) struct Agent {
     /// Of containers that end too often.
     pub(crate) backoff: Backoff,
     pub(crate) cgroups: Cgroups,
+    pub(crate) pressure: Pressure,
+    pub(crate) image_gc: ImageGc,
     pub(crate) capacity: Amounts,
     pub(crate) facts: NodeFacts,
 }
@@ -45,6 +47,16 @@ impl Agent {
 
     pub(crate) fn memory_capacity(&self) -> i64 {
         self.capacity.get("memory").map(|q| q.units()).unwrap_or_default()
+    }
+}
+
+/// The node as events name it: upstream's kubelet puts the name for the uid.
+pub(crate) fn about_node(name: &str) -> ObjectReference {
+    ObjectReference {
+        kind: Some("Node".to_owned()),
+        name: Some(name.to_owned()),
+        uid: Some(name.to_owned()),
+        ..ObjectReference::default()
     }
 }
 
@@ -63,7 +75,14 @@ pub(crate) fn about_pod(pod: &Pod) -> ObjectReference {
 
 /// A container of the pod as events name it.
 pub(crate) fn about_container(pod: &Pod, container: &Container) -> ObjectReference {
-    let init = pod.spec.iter().flat_map(|s| s.init_containers.iter().flatten()).any(|c| c.name == container.name);
-    let list = if init { "initContainers" } else { "containers" };
+    let spec = pod.spec.iter();
+    let init = spec.clone().flat_map(|s| s.init_containers.iter().flatten()).any(|c| c.name == container.name);
+    let ephemeral =
+        spec.clone().flat_map(|s| s.ephemeral_containers.iter().flatten()).any(|c| c.name == container.name);
+    let list = match (init, ephemeral) {
+        (true, _) => "initContainers",
+        (_, true) => "ephemeralContainers",
+        _ => "containers",
+    };
     ObjectReference { field_path: Some(format!("spec.{list}{{{}}}", container.name)), ..about_pod(pod) }
 }

@@ -11,6 +11,8 @@ use std::{
 
 use api::{core::v1::Taint, resources::Amounts};
 
+use crate::housekeeping::Housekeeping;
+
 /// Names of CRI's runtime in container ids are the runtime's; see `KubeletConfig::version` for the node's own.
 #[derive(Clone)]
 pub struct KubeletConfig {
@@ -56,6 +58,9 @@ pub struct KubeletConfig {
     pub status_report_interval: Duration,
     /// Manifests on disk are not supported; a path here is refused at start.
     pub static_pod_path: Option<PathBuf>,
+    /// Sysctls pods may set beyond the safe ones; a `*` at the end stands for anything.
+    pub allowed_unsafe_sysctls: Vec<String>,
+    pub housekeeping: Housekeeping,
 }
 
 /// The kubelet's own server.
@@ -95,6 +100,8 @@ impl KubeletConfig {
             server: None,
             status_report_interval: Duration::from_secs(300),
             static_pod_path: None,
+            allowed_unsafe_sysctls: Vec::new(),
+            housekeeping: Housekeeping::default(),
         }
     }
 

@@ -6,6 +6,10 @@ use std::{io, net::SocketAddr, path::PathBuf};
 pub enum Error {
     #[error("static pods are not supported: remove the path {}", .0.display())]
     StaticPods(PathBuf),
+    #[error(transparent)]
+    Housekeeping(crate::housekeeping::HousekeepingError),
+    #[error(transparent)]
+    Sysctls(crate::pods::NotNamespaced),
     #[error("no address of this node is known: give at least one node IP")]
     NoNodeAddress,
     #[error("{doing} {}: {source}", path.display())]

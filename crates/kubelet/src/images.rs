@@ -4,13 +4,18 @@
 mod credentials;
 mod reference;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use api::core::v1::{Container, ObjectReference, Pod, Secret};
 use client::events::Recorder;
 use cri::{
     ImageService,
-    v1::{Image, ImageSpec, ImageStatusRequest, PodSandboxConfig, PullImageRequest},
+    v1::{Image, ImageFsInfoRequest, ImageSpec, ImageStatusRequest, PodSandboxConfig, PullImageRequest},
 };
 use parking_lot::Mutex;
 use tokio::{sync::Semaphore, time::Instant};
@@ -38,6 +43,7 @@ pub(crate) struct Images {
     /// The last failure, told again while waiting. By the back-off's key.
     failures: Mutex<HashMap<String, String>>,
     slots: Semaphore,
+    filesystem: OnceLock<PathBuf>,
 }
 
 /// What pulling needs to know.
@@ -53,7 +59,7 @@ pub(crate) struct Wanted<'a> {
 impl Images {
     pub(crate) fn new(service: Arc<dyn ImageService>) -> Self {
         let slots = Semaphore::new(PARALLEL_PULLS);
-        Self { service, backoff: Backoff::default(), failures: Mutex::default(), slots }
+        Self { service, backoff: Backoff::default(), failures: Mutex::default(), slots, filesystem: OnceLock::new() }
     }
 
     /// The image, present on this node when this returns.
@@ -94,6 +100,17 @@ impl Images {
     pub(crate) async fn status(&self, spec: &ImageSpec) -> Result<Option<Image>, cri::CriError> {
         let request = ImageStatusRequest { image: Some(spec.clone()), verbose: false };
         Ok(self.service.image_status(request).await?.image)
+    }
+
+    /// Where the disk of images is mounted, or some folder on it. It never changes.
+    pub(crate) async fn filesystem(&self) -> Result<PathBuf, cri::CriError> {
+        if let Some(path) = self.filesystem.get() {
+            return Ok(path.clone());
+        }
+        let info = self.service.image_fs_info(ImageFsInfoRequest {}).await?;
+        let path = info.image_filesystems.into_iter().next().and_then(|f| f.fs_id).map(|id| id.mountpoint);
+        let path = path.ok_or_else(|| cri::CriError::not_found("the runtime names no file system of images"))?;
+        Ok(self.filesystem.get_or_init(|| path.into()).clone())
     }
 
     async fn pull(

@@ -15,8 +15,10 @@ use crate::{
     backoff::Backoff,
     cgroups::Cgroups,
     error::Error,
+    eviction::{self, Pressure},
+    image_gc::{self, ImageGc},
     images::Images,
-    node,
+    log_rotation, node,
     pods::{self, PodTable},
     probe::Prober,
     references::References,
@@ -80,6 +82,9 @@ impl Kubelet {
             starting.pods.synced().await;
             pods::start(&starting, &starting.tasks);
             pods::adopt_orphans(&starting).await;
+            starting.tasks.spawn("log-rotation", log_rotation::keep_logs_small(starting.clone()));
+            starting.tasks.spawn("image-gc", image_gc::keep_images_few(starting.clone()));
+            starting.tasks.spawn("eviction", eviction::keep_room(starting.clone()));
         });
         Ok(Handle { ready, address })
     }
@@ -95,6 +100,8 @@ async fn assemble(
     if let Some(path) = &config.static_pod_path {
         return Err(Error::StaticPods(path.clone()));
     }
+    config.housekeeping.check().map_err(Error::Housekeeping)?;
+    pods::check_patterns(&config.allowed_unsafe_sysctls).map_err(Error::Sysctls)?;
     if config.node_ips.is_empty() {
         return Err(Error::NoNodeAddress);
     }
@@ -107,7 +114,7 @@ async fn assemble(
         path: config.root_dir.clone(),
         source,
     })?;
-    let allocatable = node::allocatable(&capacity, &config.reserved);
+    let allocatable = node::allocatable(&capacity, &config.reserved, &config.housekeeping.eviction_hard);
     let cgroups = Cgroups::new(&config.cgroup_mount, &config.cgroup_root, config.pod_pids_limit);
     cgroups.set_up_classes(&allocatable).map_err(Error::Cgroups)?;
     let informers = Informers::new(client.clone(), tasks.clone());
@@ -132,6 +139,8 @@ async fn assemble(
         images: Images::new(runtime.images.clone()),
         prober: Prober::new(runtime.service.clone(), tasks.clone(), events.clone(), wake),
         backoff: Backoff::default(),
+        pressure: Pressure::default(),
+        image_gc: ImageGc::default(),
         facts: NodeFacts { allocatable },
         tasks: tasks.clone(),
         capacity,

@@ -23,7 +23,7 @@ use cri::v1;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use crate::agent::Agent;
+use crate::agent::{Agent, about_node};
 pub(crate) use capacity::{allocatable, capacity};
 pub(crate) use lease::renew_lease;
 
@@ -43,6 +43,7 @@ pub(crate) async fn follow_node(agent: Arc<Agent>, ready: Arc<Notify>) {
     register(&agent).await;
     let mut told: Option<(NodeStatus, tokio::time::Instant)> = None;
     let mut cidr = None;
+    let mut pressure = agent.pressure.changes();
     loop {
         pass_on_pod_cidr(&agent, &mut cidr).await;
         let old = current(&agent).await;
@@ -54,6 +55,7 @@ pub(crate) async fn follow_node(agent: Arc<Agent>, ready: Arc<Notify>) {
                 if due || told.as_ref().is_none_or(|(last, _)| differs(last, &status)) {
                     match write_status(&agent, &node, &status).await {
                         Ok(()) => {
+                            tell_changes(&agent, &node, &status);
                             told = Some((status, tokio::time::Instant::now()));
                             if is_ready {
                                 ready.notify_one();
@@ -74,7 +76,12 @@ pub(crate) async fn follow_node(agent: Arc<Agent>, ready: Arc<Notify>) {
                 false
             }
         };
-        tokio::time::sleep(if is_ready { LOOK_INTERVAL } else { IMPATIENT }).await;
+        let rest = tokio::time::sleep(if is_ready { LOOK_INTERVAL } else { IMPATIENT });
+        tokio::select! {
+            () = rest => {}
+            // The sender lives as long as the agent.
+            Ok(()) = pressure.changed() => {}
+        }
     }
 }
 
@@ -170,6 +177,15 @@ async fn pass_on_pod_cidr(agent: &Agent, passed: &mut Option<String>) {
     }
 }
 
+/// An event for each condition that changed, as upstream writes them.
+fn tell_changes(agent: &Agent, old: &Node, status: &NodeStatus) {
+    let before = old.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
+    let name = &agent.config.node_name;
+    for word in status.conditions.iter().flatten().filter_map(|now| conditions::change(before, now)) {
+        agent.events.normal(&about_node(name), word, format!("Node {name} status is now: {word}"));
+    }
+}
+
 fn is_ready(status: &NodeStatus) -> bool {
     status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True")
 }
@@ -219,7 +235,7 @@ async fn node_status(agent: &Agent, old: &Node) -> NodeStatus {
     NodeStatus {
         capacity: Some(wire(&agent.capacity)),
         allocatable: Some(wire(&agent.facts.allocatable)),
-        conditions: Some(conditions::all(old, &runtime, Timestamp::now())),
+        conditions: Some(conditions::all(old, &runtime, &agent.pressure.now(), Timestamp::now())),
         addresses: Some(addresses.map(|(kind, address)| NodeAddress { type_: kind.to_owned(), address }).collect()),
         daemon_endpoints: config.server.as_ref().map(|server| NodeDaemonEndpoints {
             kubelet_endpoint: Some(DaemonEndpoint { port: i32::from(server.address.port()) }),

@@ -2,6 +2,7 @@
 
 mod dns;
 mod environment;
+mod ephemeral;
 mod expansion;
 mod hooks;
 mod hosts;

@@ -2,6 +2,7 @@
 
 mod admission;
 mod orphans;
+mod sysctls;
 
 use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -19,6 +20,8 @@ use crate::{
     pod::{labels, signal::Signal, worker::Worker},
 };
 pub(crate) use orphans::adopt_orphans;
+pub use sysctls::NotNamespaced;
+pub(crate) use sysctls::check_patterns;
 
 /// How soon a broken stream of runtime events is opened again.
 const EVENTS_RETRY: Duration = Duration::from_secs(1);

@@ -3,6 +3,8 @@
 
 use std::{net::IpAddr, path::PathBuf};
 
+use kubelet::Housekeeping;
+
 use crate::{Cidr, address};
 
 /// What all parts agree on.
@@ -82,6 +84,9 @@ pub struct NodeConfig {
     pub kubelet_port: u16,
     pub max_pods: u32,
     pub resolv_conf: PathBuf,
+    /// Sysctls pods may set beyond the safe ones.
+    pub allowed_unsafe_sysctls: Vec<String>,
+    pub housekeeping: Housekeeping,
 }
 
 impl NodeConfig {
@@ -99,6 +104,8 @@ impl NodeConfig {
             kubelet_port: 10250,
             max_pods: 110,
             resolv_conf: PathBuf::from("/etc/resolv.conf"),
+            allowed_unsafe_sysctls: Vec::new(),
+            housekeeping: Housekeeping::default(),
         }
     }
 }

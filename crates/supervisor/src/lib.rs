@@ -14,4 +14,5 @@ pub use address::Cidr;
 pub use config::{ApiServerConfig, ClusterConfig, NodeConfig, ServerConfig};
 pub use image_store::image_store;
 pub use images::{Image, Images};
+pub use kubelet::{Housekeeping, Threshold};
 pub use server::{Running, apiserver, server, tear_down};

@@ -107,6 +107,8 @@ fn kubelet_config(cluster: &ClusterConfig, node: &NodeConfig) -> anyhow::Result<
     config.resolv_conf.clone_from(&node.resolv_conf);
     config.max_pods = node.max_pods;
     config.cgroup_root.clone_from(&node.cgroup_root);
+    config.allowed_unsafe_sysctls.clone_from(&node.allowed_unsafe_sysctls);
+    config.housekeeping = node.housekeeping.clone();
     Ok(config)
 }
 

@@ -18,6 +18,7 @@ mod secret;
 mod set_up;
 mod sub_path;
 mod tear_down;
+mod usage;
 
 pub mod field_ref;
 
@@ -26,3 +27,4 @@ pub use gathered::{Gathered, Need, NodeFacts, Token, needs, volume_needs};
 pub use set_up::{Context, Mounted, set_up};
 pub use sub_path::{SubPath, bind_sub_path};
 pub use tear_down::tear_down;
+pub use usage::{Space, disk_usage, local_path};

@@ -28,8 +28,13 @@ impl Context<'_> {
     }
 
     fn dir(&self, plugin: &str, volume: &Volume) -> PathBuf {
-        self.pod_dir.join("volumes").join(format!("kubernetes.io~{plugin}")).join(&volume.name)
+        place(self.pod_dir, plugin, &volume.name)
     }
+}
+
+/// Where a volume of that type is.
+pub(crate) fn place(pod_dir: &Path, plugin: &str, volume: &str) -> PathBuf {
+    pod_dir.join("volumes").join(format!("kubernetes.io~{plugin}")).join(volume)
 }
 
 /// A volume that is there.

@@ -5,10 +5,7 @@ use std::{io, path::Path};
 use api::resources::Amounts;
 use apimachinery::{Format, Quantity};
 
-/// Kept free for the machine itself, as upstream's default hard eviction threshold.
-const MEMORY_KEPT_FREE: i64 = 100 << 20;
-/// The share of the disk kept free, in percent.
-const DISK_KEPT_FREE: i64 = 10;
+use crate::eviction::{Signal, Threshold};
 
 /// Reads cpus, memory, disk and huge pages. `root` tells which disk counts.
 pub(crate) fn capacity(root: &Path, max_pods: u32) -> io::Result<Amounts> {
@@ -42,18 +39,25 @@ fn memory_bytes() -> io::Result<i64> {
     kib.map(|kib| kib << 10).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no MemTotal in /proc/meminfo"))
 }
 
-/// Capacity less what is reserved and what is kept free.
-pub(crate) fn allocatable(capacity: &Amounts, reserved: &Amounts) -> Amounts {
+/// Capacity less what is reserved and what is kept free by eviction. No huge pages: this kubelet does not limit them,
+/// so it gives none away.
+pub(crate) fn allocatable(capacity: &Amounts, reserved: &Amounts, kept_free: &[Threshold]) -> Amounts {
     let mut left = capacity.clone();
     let mut take = |name: &str, amount: Quantity| {
         if let Some(have) = left.get_mut(name) {
             *have = have.minus(amount).max(Quantity::from_units(0, have.format()));
         }
     };
-    take("memory", Quantity::from_units(MEMORY_KEPT_FREE, Format::BinarySi));
-    let disk = capacity.get("ephemeral-storage").map(|q| q.units()).unwrap_or_default();
-    take("ephemeral-storage", Quantity::from_units(disk / 100 * DISK_KEPT_FREE, Format::DecimalSi));
+    for (signal, name) in [(Signal::MemoryAvailable, "memory"), (Signal::NodefsAvailable, "ephemeral-storage")] {
+        let whole = capacity.get(name).map(|q| q.units()).unwrap_or_default();
+        if let Some(threshold) = kept_free.iter().find(|t| t.signal == signal) {
+            take(name, threshold.quantity(whole));
+        }
+    }
     reserved.iter().for_each(|(name, amount)| take(name, *amount));
+    for (_, amount) in left.iter_mut().filter(|(name, _)| name.starts_with("hugepages-")) {
+        *amount = Quantity::from_units(0, amount.format());
+    }
     left
 }
 
@@ -65,12 +69,12 @@ mod tests {
     #[test]
     fn this_machine_has_something_to_give() {
         let all = capacity(Path::new("/"), 110).unwrap();
-        assert!(all["cpu"].units() >= 1 && all["memory"].units() > MEMORY_KEPT_FREE);
+        assert!(all["cpu"].units() >= 1 && all["memory"].units() > 100 << 20);
         assert_eq!(all["pods"].to_string(), "110");
         let reserved = Amounts::from([("cpu".to_owned(), "100m".parse().unwrap())]);
-        let left = allocatable(&all, &reserved);
+        let left = allocatable(&all, &reserved, &Threshold::defaults());
         assert_eq!(left["cpu"].milli(), all["cpu"].milli() - 100);
-        assert_eq!(left["memory"].units(), all["memory"].units() - MEMORY_KEPT_FREE);
+        assert_eq!(left["memory"].units(), all["memory"].units() - (100 << 20));
         assert!(all["memory"].to_string().ends_with("Ki"), "as upstream prints it: {}", all["memory"]);
     }
 }

@@ -1,19 +1,14 @@
 //! Conditions of the node, from what the runtime and the kernel say.
 
+use std::collections::BTreeSet;
+
 use api::{
     core::v1::{Node, NodeCondition},
     jiff::Timestamp,
 };
 use cri::v1::StatusResponse;
 
-use crate::pod::status::seconds;
-
-/// Pressure begins below these, as upstream's default hard eviction thresholds.
-const MIN_MEMORY_AVAILABLE: u64 = 100 << 20;
-const MIN_DISK_PERCENT: u64 = 10;
-const MIN_INODES_PERCENT: u64 = 5;
-/// The share of process ids in use above which there is pressure.
-const MAX_PIDS_PERCENT: u64 = 90;
+use crate::{eviction::Condition, pod::status::seconds};
 
 struct Finding {
     kind: &'static str,
@@ -22,10 +17,15 @@ struct Finding {
     message: String,
 }
 
-pub(super) fn all(old: &Node, runtime: &cri::Result<StatusResponse>, now: Timestamp) -> Vec<NodeCondition> {
+pub(super) fn all(
+    old: &Node,
+    runtime: &cri::Result<StatusResponse>,
+    short: &BTreeSet<Condition>,
+    now: Timestamp,
+) -> Vec<NodeCondition> {
     let before = old.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
-    let findings = [memory(), disk(), pids(), ready(runtime)];
-    findings.into_iter().map(|finding| condition(before, finding, now)).collect()
+    let pressures = PRESSURES.into_iter().map(|(kind, reasons, texts)| pressure(kind, short, reasons, texts));
+    pressures.chain([ready(runtime)]).map(|finding| condition(before, finding, now)).collect()
 }
 
 fn condition(before: &[NodeCondition], finding: Finding, now: Timestamp) -> NodeCondition {
@@ -41,51 +41,50 @@ fn condition(before: &[NodeCondition], finding: Finding, now: Timestamp) -> Node
     }
 }
 
-fn pressure(kind: &'static str, holds: bool, reasons: [&'static str; 2], texts: [&'static str; 2]) -> Finding {
+fn pressure(
+    kind: Condition,
+    short: &BTreeSet<Condition>,
+    reasons: [&'static str; 2],
+    texts: [&'static str; 2],
+) -> Finding {
+    let holds = short.contains(&kind);
     let at = usize::from(!holds);
-    Finding { kind, holds, reason: reasons[at], message: texts[at].to_owned() }
+    Finding { kind: kind.as_str(), holds, reason: reasons[at], message: texts[at].to_owned() }
 }
 
-fn memory() -> Finding {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kib =
-        text.lines().find_map(|l| l.strip_prefix("MemAvailable:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    let short = kib.is_some_and(|kib| kib << 10 < MIN_MEMORY_AVAILABLE);
-    pressure(
-        "MemoryPressure",
-        short,
+const PRESSURES: [(Condition, [&str; 2], [&str; 2]); 3] = [
+    (
+        Condition::MemoryPressure,
         ["KubeletHasInsufficientMemory", "KubeletHasSufficientMemory"],
         ["kubelet has insufficient memory available", "kubelet has sufficient memory available"],
-    )
-}
-
-fn disk() -> Finding {
-    let short = nix::sys::statvfs::statvfs("/").is_ok_and(|disk| {
-        let below = |free: u64, all: u64, percent: u64| all > 0 && free * 100 < all * percent;
-        below(disk.blocks_available(), disk.blocks(), MIN_DISK_PERCENT)
-            || below(disk.files_available(), disk.files(), MIN_INODES_PERCENT)
-    });
-    pressure(
-        "DiskPressure",
-        short,
+    ),
+    (
+        Condition::DiskPressure,
         ["KubeletHasDiskPressure", "KubeletHasNoDiskPressure"],
         ["kubelet has disk pressure", "kubelet has no disk pressure"],
-    )
-}
-
-fn pids() -> Finding {
-    let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-    // The fourth field of loadavg is "running/all".
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let used = load.split(' ').nth(3).and_then(|f| f.split('/').nth(1)?.parse::<u64>().ok());
-    let limit = number("/proc/sys/kernel/pid_max").zip(number("/proc/sys/kernel/threads-max")).map(|(a, b)| a.min(b));
-    let short = used.zip(limit).is_some_and(|(used, limit)| used * 100 > limit * MAX_PIDS_PERCENT);
-    pressure(
-        "PIDPressure",
-        short,
+    ),
+    (
+        Condition::PidPressure,
         ["KubeletHasInsufficientPID", "KubeletHasSufficientPID"],
         ["kubelet has insufficient PID available", "kubelet has sufficient PID available"],
-    )
+    ),
+];
+
+/// The word the event of a change has, and none for a condition that did not change.
+pub(super) fn change(before: &[NodeCondition], now: &NodeCondition) -> Option<&'static str> {
+    if before.iter().any(|c| c.type_ == now.type_ && c.status == now.status) {
+        return None;
+    }
+    Some(match (now.type_.as_str(), now.status == "True") {
+        ("MemoryPressure", true) => "NodeHasInsufficientMemory",
+        ("MemoryPressure", false) => "NodeHasSufficientMemory",
+        ("DiskPressure", true) => "NodeHasDiskPressure",
+        ("DiskPressure", false) => "NodeHasNoDiskPressure",
+        ("PIDPressure", true) => "NodeHasInsufficientPID",
+        ("PIDPressure", false) => "NodeHasSufficientPID",
+        (_, true) => "NodeReady",
+        (_, false) => "NodeNotReady",
+    })
 }
 
 fn ready(runtime: &cri::Result<StatusResponse>) -> Finding {
@@ -116,6 +115,22 @@ fn ready(runtime: &cri::Result<StatusResponse>) -> Finding {
 mod tests {
     use super::*;
     use cri::v1::{RuntimeCondition, RuntimeStatus};
+
+    #[test]
+    fn pressures_are_told_and_changes_noticed() {
+        let short = BTreeSet::from([Condition::DiskPressure]);
+        let down = Err(cri::CriError::unavailable("x"));
+        let all = all(&Node::default(), &down, &short, Timestamp::UNIX_EPOCH);
+        let told: Vec<(&str, &str)> = all.iter().map(|c| (c.type_.as_str(), c.status.as_str())).collect();
+        let expect =
+            [("MemoryPressure", "False"), ("DiskPressure", "True"), ("PIDPressure", "False"), ("Ready", "False")];
+        assert_eq!(told, expect);
+        assert_eq!(all[1].reason.as_deref(), Some("KubeletHasDiskPressure"));
+        let words: Vec<&str> = all.iter().filter_map(|c| change(&[], c)).collect();
+        let expect = ["NodeHasSufficientMemory", "NodeHasDiskPressure", "NodeHasSufficientPID", "NodeNotReady"];
+        assert_eq!(words, expect);
+        assert!(all.iter().all(|c| change(&all, c).is_none()));
+    }
 
     #[test]
     fn readiness_is_the_runtimes_and_the_networks() {

@@ -8,6 +8,7 @@ use api::{
 };
 
 use super::{
+    ephemeral,
     labels::container_hash,
     observed::{ContainerSeen, Observed, State},
     restart::{Policy, pod_policy, should_start},
@@ -19,6 +20,7 @@ use crate::probe::Verdict;
 pub(crate) enum Role {
     Init,
     Regular,
+    Ephemeral,
 }
 
 /// A container to start, by its place in the pod.
@@ -76,10 +78,11 @@ pub(crate) fn plan(pod: &Pod, observed: &Observed, probes: &dyn Probes) -> Plan 
 }
 
 /// The container a start names.
-pub(crate) fn container_of(spec: &PodSpec, start: Start) -> Option<&Container> {
+pub(crate) fn container_of(spec: &PodSpec, start: Start) -> Option<Container> {
     match start.role {
-        Role::Init => spec.init_containers.as_ref()?.get(start.index),
-        Role::Regular => spec.containers.get(start.index),
+        Role::Init => spec.init_containers.as_ref()?.get(start.index).cloned(),
+        Role::Regular => spec.containers.get(start.index).cloned(),
+        Role::Ephemeral => spec.ephemeral_containers.as_ref()?.get(start.index).map(ephemeral::as_container),
     }
 }
 
@@ -133,7 +136,10 @@ fn is_initialized(spec: &PodSpec, observed: &Observed) -> bool {
 }
 
 fn in_sandbox(pod: &Pod, spec: &PodSpec, observed: &Observed, probes: &dyn Probes) -> Plan {
-    let mut plan = Plan::default();
+    // They may look into initialization too.
+    let ephemeral = ephemeral::new_ones(pod, spec, observed).into_iter();
+    let start = ephemeral.map(|index| Start { role: Role::Ephemeral, index }).collect();
+    let mut plan = Plan { start, ..Plan::default() };
     if !initialize(pod, spec, observed, probes, &mut plan) || plan.kill_pod {
         return plan;
     }

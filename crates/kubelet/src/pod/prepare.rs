@@ -12,7 +12,7 @@ use api::core::v1::Pod;
 use tokio::time::Instant;
 use volumes::{Context, Gathered, Need};
 
-use super::{environment, hosts, names};
+use super::{environment, ephemeral, hosts, names};
 use crate::{
     agent::Agent,
     references::{Kind, Reference},
@@ -45,8 +45,9 @@ pub(crate) fn references(pod: &Pod) -> BTreeSet<Reference> {
         }
     }
     let Some(spec) = &pod.spec else { return all };
-    for container in spec.containers.iter().chain(spec.init_containers.iter().flatten()) {
-        let (config_maps, secrets) = environment::references(container);
+    let lasting = spec.containers.iter().chain(spec.init_containers.iter().flatten()).cloned();
+    for container in lasting.chain(ephemeral::of(spec)) {
+        let (config_maps, secrets) = environment::references(&container);
         all.extend(config_maps.into_iter().map(|name| reference(Kind::ConfigMap, name)));
         all.extend(secrets.into_iter().map(|name| reference(Kind::Secret, name)));
     }

@@ -69,6 +69,14 @@ pub(crate) fn namespaces(pod: &Pod) -> NamespaceOption {
     }
 }
 
+/// Puts a container among the processes of another, where its pod has not one set of processes anyway.
+pub(crate) fn share_processes(options: &mut NamespaceOption, target: &str) {
+    if options.pid == NamespaceMode::Container as i32 {
+        options.pid = NamespaceMode::Target as i32;
+        target.clone_into(&mut options.target_id);
+    }
+}
+
 fn int(value: i64) -> Int64Value {
     Int64Value { value }
 }

@@ -7,9 +7,12 @@ use api::{
     meta::ObjectMeta,
 };
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::status::{OWN_CONDITIONS, Verdict};
+
+/// Seconds an evicted pod has to end, as upstream gives it.
+const EVICTION_GRACE: i64 = 1;
 
 /// What the worker has to know. The newest counts; nothing queues up.
 #[derive(Clone)]
@@ -20,6 +23,8 @@ pub(crate) struct Input {
     pub(crate) gone: bool,
     /// This node does not take the pod.
     pub(crate) verdict: Option<Verdict>,
+    /// Why the pod is evicted; it has hardly any time to end.
+    pub(crate) evicted: Option<Verdict>,
     /// Something the pod refers to changed.
     pub(crate) references_changed: bool,
     /// What the pod should be changed.
@@ -31,12 +36,14 @@ pub(crate) struct Signal {
     bell: Notify,
     /// Rung when the pod has to end, or sooner than it was told.
     hurry: Notify,
+    /// Nothing of the pod runs any more, nor will.
+    ended: watch::Sender<bool>,
 }
 
 impl Signal {
     pub(crate) fn new(pod: Arc<Pod>, verdict: Option<Verdict>) -> Self {
-        let input = Input { pod, gone: false, verdict, references_changed: false, spec_changed: false };
-        Self { input: Mutex::new(input), bell: Notify::new(), hurry: Notify::new() }
+        let input = Input { pod, gone: false, verdict, evicted: None, references_changed: false, spec_changed: false };
+        Self { input: Mutex::new(input), bell: Notify::new(), hurry: Notify::new(), ended: watch::Sender::new(false) }
     }
 
     pub(crate) fn ring(&self) {
@@ -96,6 +103,27 @@ impl Signal {
     pub(crate) fn is_ending(&self) -> bool {
         self.input.lock().is_ending()
     }
+
+    pub(crate) fn mark_ended(&self) {
+        self.ended.send_replace(true);
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        *self.ended.borrow()
+    }
+
+    /// Returns when nothing of the pod runs any more.
+    pub(crate) async fn ended(&self) {
+        // The sender lives as long as we do.
+        drop(self.ended.subscribe().wait_for(|ended| *ended).await);
+    }
+
+    /// Whether something of the pod runs, or is to run.
+    pub(crate) fn is_active(&self) -> bool {
+        let input = self.input.lock();
+        let turned_away = input.verdict.is_some() || input.evicted.is_some();
+        !turned_away && !self.has_ended() && !api::conditions::is_pod_finished(&input.pod)
+    }
 }
 
 /// The metadata without what every write changes.
@@ -111,11 +139,14 @@ fn foreign(pod: &Pod) -> impl Iterator<Item = &PodCondition> {
 
 impl Input {
     pub(crate) fn is_ending(&self) -> bool {
-        self.gone || self.verdict.is_some() || self.pod.metadata.deletion_timestamp.is_some()
+        self.gone || self.verdict.is_some() || self.evicted.is_some() || self.pod.metadata.deletion_timestamp.is_some()
     }
 
     /// Seconds the containers have to end, at least one.
     pub(crate) fn grace(&self) -> i64 {
+        if self.evicted.is_some() {
+            return EVICTION_GRACE;
+        }
         let meta = &self.pod.metadata;
         let own = self.pod.spec.as_ref().and_then(|s| s.termination_grace_period_seconds).unwrap_or(30);
         let asked = match meta.deletion_timestamp {

@@ -37,6 +37,8 @@ pub(crate) struct Starting<'a> {
     pub(crate) pod: &'a Pod,
     pub(crate) container: &'a Container,
     pub(crate) observed: &'a Observed,
+    /// The container whose processes it shares, by id.
+    pub(crate) target: Option<&'a str>,
     pub(crate) sandbox_id: &'a str,
     pub(crate) sandbox: &'a PodSandboxConfig,
     pub(crate) pod_ips: &'a [String],
@@ -196,7 +198,10 @@ async fn container_config(starting: &Starting<'_>, image: &Image) -> Result<Cont
         restart_count,
     })?;
     let by_default = agent.config.seccomp_default;
-    let context = security::container_context(pod, container, Some(image), by_default, &agent.config.root_dir)?;
+    let mut context = security::container_context(pod, container, Some(image), by_default, &agent.config.root_dir)?;
+    if let (Some(id), Some(options)) = (starting.target, &mut context.namespace_options) {
+        security::share_processes(options, id);
+    }
     let limits = container_resources(pod, container, agent.memory_capacity(), agent.config.cpu_cfs_quota);
     Ok(ContainerConfig {
         metadata: Some(ContainerMetadata { name: container.name.clone(), attempt: restart_count }),

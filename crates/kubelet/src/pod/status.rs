@@ -44,6 +44,8 @@ pub(crate) struct Facts<'a> {
 pub(crate) struct Verdict {
     pub(crate) reason: String,
     pub(crate) message: String,
+    /// What its condition DisruptionTarget says, if the pod is to have it.
+    pub(crate) disruption: Option<String>,
 }
 
 /// Times of the API have whole seconds.
@@ -64,11 +66,13 @@ pub(crate) fn pod_status(facts: &Facts<'_>) -> PodStatus {
         observed_generation: pod.metadata.generation.or(old.observed_generation),
         qos_class: Some(qos_class(pod).as_str().to_owned()),
         nominated_node_name: old.nominated_node_name.clone(),
-        ephemeral_container_statuses: old.ephemeral_container_statuses.clone(),
         ..PodStatus::default()
     };
     decide_phase(facts, old, &spec, &init_statuses, &regular, &mut status);
     addresses(facts, old, spec.host_network == Some(true), &mut status);
+    let ephemeral: Vec<_> = super::ephemeral::of(&spec).collect();
+    let ephemeral = containers::ephemeral_statuses(facts, &ephemeral, old.ephemeral_container_statuses.as_deref());
+    status.ephemeral_container_statuses = (!ephemeral.is_empty()).then_some(ephemeral);
     status.init_container_statuses = (!init_statuses.is_empty()).then_some(init_statuses);
     status.container_statuses = (!regular.is_empty()).then_some(regular);
     status.conditions = Some(conditions::all(facts, &spec, old, &status));
@@ -86,12 +90,14 @@ fn decide_phase(
 ) {
     let before = old.phase.as_deref().filter(|p| matches!(*p, "Succeeded" | "Failed"));
     let computed = phase::phase(spec, init, regular, facts.over);
-    let phase = match (before, facts.verdict) {
+    // A pod has not failed while something of it runs.
+    let verdict = facts.verdict.filter(|_| facts.over || facts.observed.nothing_alive());
+    let phase = match (before, verdict) {
         (Some(phase), _) => phase,
         (None, Some(_)) => "Failed",
         (None, None) => computed,
     };
-    if let Some(verdict) = facts.verdict {
+    if let Some(verdict) = verdict {
         status.reason = Some(verdict.reason.clone());
         status.message = Some(verdict.message.clone());
     } else if old.phase.as_deref() == Some(phase) {

@@ -91,7 +91,7 @@ impl Worker {
         loop {
             let input = self.signal.read();
             if self.verdict.is_none() {
-                self.verdict = input.verdict.clone();
+                self.verdict = input.verdict.clone().or_else(|| input.evicted.clone());
             }
             if matches!(self.stage, Stage::Running)
                 && (input.is_ending() || self.verdict.is_some() || self.is_finished())

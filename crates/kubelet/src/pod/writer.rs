@@ -150,8 +150,17 @@ pub(crate) fn difference(old: &Value, new: &Value) -> Option<Value> {
     (!patch.is_empty()).then_some(Value::Object(patch))
 }
 
-const OWN_FIELDS: [&str; 8] =
-    ["message", "reason", "podIP", "podIPs", "hostIP", "hostIPs", "containerStatuses", "initContainerStatuses"];
+const OWN_FIELDS: [&str; 9] = [
+    "message",
+    "reason",
+    "podIP",
+    "podIPs",
+    "hostIP",
+    "hostIPs",
+    "containerStatuses",
+    "initContainerStatuses",
+    "ephemeralContainerStatuses",
+];
 
 fn changed_conditions(old: Option<&Value>, new: &Value) -> Vec<Value> {
     let before = old.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();

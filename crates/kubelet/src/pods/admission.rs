@@ -7,7 +7,8 @@ use api::{
     resources::{Amounts, pod_requests},
 };
 
-use crate::{agent::Agent, pod::status::Verdict};
+use super::sysctls;
+use crate::{agent::Agent, eviction, pod::status::Verdict};
 
 /// What the status says before the reason an event gives.
 pub(super) const REJECTED: &str = "Pod was rejected: ";
@@ -18,6 +19,12 @@ pub(crate) fn refuse(agent: &Agent, pod: &Pod) -> Option<Verdict> {
     let finished = api::conditions::is_pod_finished(pod);
     if finished || pod.metadata.deletion_timestamp.is_some() || status.is_some_and(|s| s.start_time.is_some()) {
         return None;
+    }
+    if let Some(message) = agent.pressure.refuse(pod) {
+        return Some(verdict(eviction::REASON, message));
+    }
+    if let Some(message) = pod.spec.as_ref().and_then(|s| sysctls::refuse(s, &agent.config.allowed_unsafe_sysctls)) {
+        return Some(verdict("SysctlForbidden", message));
     }
     let others: Vec<Arc<Pod>> = agent.table.all().iter().map(|s| s.pod()).collect();
     let node = agent.node.entries().first().and_then(|entry| entry.decode::<Node>().ok());
@@ -31,7 +38,7 @@ struct Limits<'a> {
 }
 
 fn verdict(reason: impl Into<String>, message: impl AsRef<str>) -> Verdict {
-    Verdict { reason: reason.into(), message: format!("{REJECTED}{}", message.as_ref()) }
+    Verdict { reason: reason.into(), message: format!("{REJECTED}{}", message.as_ref()), disruption: None }
 }
 
 fn judge(pod: &Pod, others: &[Arc<Pod>], node: Option<&Node>, limits: &Limits<'_>) -> Result<(), Verdict> {

@@ -51,12 +51,16 @@ impl LogFile {
             let count = self.file.read(&mut self.rest[before..])?;
             self.rest.truncate(before + count);
             if count == 0 {
-                if !self.is_renamed()? {
-                    return Ok(Some(out));
+                let Some(next) = self.renamed()? else { return Ok(Some(out)) };
+                // The runtime opened the new file before it let go of this one, and may have written more to it since.
+                self.rest.resize(before + CHUNK, 0);
+                let count = self.file.read(&mut self.rest[before..])?;
+                self.rest.truncate(before + count);
+                if count == 0 {
+                    self.file = next;
+                    self.rest.clear();
+                    continue;
                 }
-                self.file = File::open(&self.path)?;
-                self.rest.clear();
-                continue;
             }
             let Some(end) = self.rest.iter().rposition(|b| *b == b'\n') else {
                 if self.rest.len() > MAX_LINE {
@@ -76,14 +80,15 @@ impl LogFile {
         Ok(Some(out))
     }
 
-    fn is_renamed(&self) -> io::Result<bool> {
-        let now = match std::fs::metadata(&self.path) {
-            Ok(metadata) => metadata.ino(),
+    /// The file that now bears the name, if it is another one.
+    fn renamed(&self) -> io::Result<Option<File>> {
+        let now = match File::open(&self.path) {
+            Ok(file) => file,
             // Between rename and the new file.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        Ok(now != self.file.metadata()?.ino())
+        Ok((now.metadata()?.ino() != self.file.metadata()?.ino()).then_some(now))
     }
 
     fn show(&mut self, line: &[u8], options: &LogOptions, out: &mut Vec<u8>) {

@@ -42,15 +42,15 @@ fn seen(pod: &Pod, texts: &[&str]) -> Vec<ContainerSeen> {
             let (who, what) = text.split_once(' ').unwrap();
             let (name, sandbox_id) = who.split_once('@').unwrap();
             let (state, code) = what.split_once('=').unwrap_or((what, "0"));
-            let container =
-                spec.containers.iter().chain(spec.init_containers.iter().flatten()).find(|c| c.name == name);
+            let all = spec.containers.iter().chain(spec.init_containers.iter().flatten()).cloned();
+            let container = all.chain(crate::pod::ephemeral::of(spec)).find(|c| c.name == name);
             ContainerSeen {
                 id: format!("{name}-id"),
                 name: name.to_owned(),
                 sandbox_id: sandbox_id.to_owned(),
                 image: String::new(),
                 image_id: String::new(),
-                hash: container_hash(container.unwrap()),
+                hash: container_hash(&container.unwrap()),
                 restart_count: 0,
                 state: match state {
                     "created" => State::Created,
@@ -103,6 +103,19 @@ fn two(policy: &str) -> Pod {
 fn a_new_pod_gets_a_sandbox_and_its_containers() {
     check(&two("Always"), &[], &[], "sandbox(0) start(a) start(b)");
     check(&two("Never"), &[], &[], "sandbox(0) start(a) start(b)");
+}
+
+#[test]
+fn ephemeral_containers_start_once_and_keep_nothing_alive() {
+    let mut pod = pod(json!({"restartPolicy": "Never", "initContainers": [{"name": "i"}],
+        "containers": [{"name": "a"}], "ephemeralContainers": [{"name": "e"}, {"name": "f"}]}));
+    let ready = [sandbox("s", 0, true)];
+    check(&pod, &[], &[], "sandbox(0) start(i)");
+    check(&pod, &ready, &["i@s running"], "start(e) start(f)");
+    check(&pod, &ready, &["e@s exited=1", "a@s running", "i@s exited"], "start(f)");
+    check(&pod, &ready, &["f@s running", "e@s exited=1", "a@s exited", "i@s exited"], "kill-pod");
+    pod.metadata.deletion_timestamp = Some(api::meta::Time(Timestamp::UNIX_EPOCH));
+    check(&pod, &ready, &["a@s running", "i@s exited"], "");
 }
 
 #[test]

@@ -12,6 +12,9 @@ const INITIALIZED: &str = "Initialized";
 const READY: &str = "Ready";
 const CONTAINERS_READY: &str = "ContainersReady";
 const SCHEDULED: &str = "PodScheduled";
+/// Others set it too, so it is nobody's own.
+const DISRUPTION_TARGET: &str = "DisruptionTarget";
+const BY_KUBELET: &str = "TerminationByKubelet";
 
 /// Written by the kubelet (the last one only where the scheduler has not); all others belong to somebody else.
 pub(crate) const OWN_CONDITIONS: [&str; 5] = [READY_TO_START, INITIALIZED, READY, CONTAINERS_READY, SCHEDULED];
@@ -41,8 +44,11 @@ pub(crate) fn all(facts: &Facts<'_>, spec: &PodSpec, old: &PodStatus, status: &P
         conditions.push(condition(facts, before, kind, finding));
     }
     // Set by the scheduler; a pod that was bound by other means has it too.
-    let scheduled = before.iter().find(|c| c.type_ == SCHEDULED).cloned();
-    conditions.push(scheduled.unwrap_or_else(|| condition(facts, before, SCHEDULED, (true, None, None))));
+    conditions.push(condition(facts, before, SCHEDULED, (true, None, None)));
+    if let Some(message) = facts.verdict.and_then(|v| v.disruption.clone()).filter(|_| facts.over) {
+        conditions.retain(|c| c.type_ != DISRUPTION_TARGET);
+        conditions.push(condition(facts, before, DISRUPTION_TARGET, (true, Some(BY_KUBELET), Some(message))));
+    }
     conditions
 }
 

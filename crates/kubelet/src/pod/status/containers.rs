@@ -38,6 +38,20 @@ pub(crate) fn regular_statuses(
     statuses
 }
 
+/// Sorted by name. They are never ready, and nothing asks whether they have started.
+pub(crate) fn ephemeral_statuses(
+    facts: &Facts<'_>,
+    containers: &[Container],
+    old: Option<&[ContainerStatus]>,
+) -> Vec<ContainerStatus> {
+    let mut statuses = regular_statuses(facts, containers, old);
+    for status in &mut statuses {
+        status.ready = false;
+        status.started = None;
+    }
+    statuses
+}
+
 fn status(facts: &Facts<'_>, container: &Container, old: Option<&[ContainerStatus]>, init: bool) -> ContainerStatus {
     let old = old.and_then(|o| o.iter().find(|s| s.name == container.name));
     let mut seen = facts.observed.containers.iter().filter(|c| c.name == container.name);

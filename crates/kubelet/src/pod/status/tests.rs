@@ -103,6 +103,55 @@ fn a_running_pod() {
 }
 
 #[test]
+fn an_ephemeral_container_is_told_and_changes_nothing_else() {
+    let pod = pod(json!({"restartPolicy": "Never", "containers": [{"name": "a"}],
+        "ephemeralContainers": [{"name": "f", "image": "i"}, {"name": "e"}]}));
+    let mut observed = observed(vec![seen("e", State::Exited, 3, 0), seen("a", State::Running, 0, 0)]);
+    let status_of = |observed: &Observed| status(&pod, observed, &WaitReasons::new(), false);
+    let now = status_of(&observed);
+    assert_eq!((now.phase.as_deref(), now.container_statuses.unwrap().len()), (Some("Running"), 1));
+    let told = serde_json::to_value(now.ephemeral_container_statuses).unwrap();
+    assert_eq!(told[0]["state"]["terminated"]["exitCode"], 3);
+    assert_eq!((&told[0]["ready"], &told[0]["started"]), (&json!(false), &Value::Null));
+    assert_eq!(told[1]["state"]["waiting"]["reason"], "ContainerCreating");
+    observed.containers.remove(0);
+    observed.containers.insert(0, seen("e", State::Running, 0, 0));
+    observed.containers[1] = seen("a", State::Exited, 0, 0);
+    assert_eq!(status_of(&observed).phase.as_deref(), Some("Succeeded"));
+}
+
+#[test]
+fn an_evicted_pod_has_failed_when_nothing_of_it_runs() {
+    let pod = pod(json!({"containers": [{"name": "a"}]}));
+    let verdict = Verdict {
+        reason: "Evicted".to_owned(),
+        message: "The node was low on resource: memory. ".to_owned(),
+        disruption: Some("why".to_owned()),
+    };
+    let status_of = |state, over| {
+        let observed = observed(vec![seen("a", state, 137, 0)]);
+        pod_status(&Facts {
+            pod: &pod,
+            observed: &observed,
+            waits: &WaitReasons::new(),
+            health: &Healthy(true),
+            runtime_name: "knarr",
+            host_ips: &[],
+            over,
+            verdict: Some(&verdict),
+            now: at(100),
+        })
+    };
+    let ending = status_of(State::Running, false);
+    assert_eq!((ending.phase.as_deref(), ending.reason), (Some("Running"), None));
+    let ended = status_of(State::Exited, true);
+    assert_eq!((ended.phase.as_deref(), ended.reason.as_deref()), (Some("Failed"), Some("Evicted")));
+    assert_eq!(ended.message.as_deref(), Some("The node was low on resource: memory. "));
+    assert!(conditions(&ended).ends_with("PodScheduled=True DisruptionTarget=True/TerminationByKubelet"));
+    assert!(ended.conditions.iter().flatten().all(|c| c.observed_generation == Some(3)));
+}
+
+#[test]
 fn nothing_changes_when_nothing_happened() {
     let mut pod = pod(json!({"containers": [{"name": "a"}]}));
     let observed = observed(vec![seen("a", State::Running, 0, 0)]);

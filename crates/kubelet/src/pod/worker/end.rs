@@ -58,6 +58,7 @@ impl Worker {
             self.slot.flushed().await;
         }
         self.stage = Stage::Ended;
+        self.signal.mark_ended();
         Next::Again
     }
 

@@ -13,6 +13,7 @@ use super::{Next, RETRY, Worker, sooner};
 use crate::{
     agent::about_pod,
     pod::{
+        ephemeral,
         kill::{kill_one, kill_pod},
         observed::{Observed, State},
         plan::{self, Kill, Plan, ProbeKind, Role, Start, container_of},
@@ -114,7 +115,8 @@ impl Worker {
         }
         let message = "Pod was active on the node longer than the specified deadline";
         self.agent.events.normal(&about_pod(pod), "DeadlineExceeded", message);
-        self.verdict = Some(Verdict { reason: "DeadlineExceeded".to_owned(), message: message.to_owned() });
+        self.verdict =
+            Some(Verdict { reason: "DeadlineExceeded".to_owned(), message: message.to_owned(), disruption: None });
         Err(())
     }
 
@@ -252,6 +254,7 @@ impl Worker {
         let Some(spec) = &pod.spec else { return };
         for start in starts {
             let Some(container) = container_of(spec, *start) else { continue };
+            let container = &container;
             if let Some(until) = self.held(container, observed) {
                 acted.again_at = sooner(acted.again_at, Some(until));
                 if start.role == Role::Init && !api::resources::is_restartable_init(container) {
@@ -325,6 +328,14 @@ impl Worker {
             Ok(file) => file,
             Err(error) => return refuse(format!("writing the hosts file: {error}")),
         };
+        let target = match pod.spec.as_ref().map(|spec| ephemeral::target(spec, &container.name, observed)) {
+            Some(Err(message)) => {
+                let about = crate::agent::about_container(&pod, container);
+                self.agent.events.warning(&about, "Failed", format!("Error: {message}"));
+                return refuse(message);
+            }
+            found => found.and_then(Result::ok).flatten(),
+        };
         let (sandbox_id, config) = self.sandbox.as_ref()?;
         let empty = Default::default();
         let starting = Starting {
@@ -332,6 +343,7 @@ impl Worker {
             pod: &pod,
             container,
             observed,
+            target: target.as_deref(),
             sandbox_id,
             sandbox: config,
             pod_ips: &pod_ips,
@@ -361,7 +373,8 @@ impl Worker {
             }
             let request = v1::RemoveContainerRequest { container_id: seen.id.clone() };
             match self.agent.runtime.service.remove_container(request).await {
-                Ok(_) => remove_log(&seen.log_path),
+                Ok(_) if !seen.log_path.is_empty() => remove_log(&seen.log_path),
+                Ok(_) => {}
                 Err(error) => tracing::warn!(container = seen.id, %error, "a dead container could not be removed"),
             }
         }
@@ -378,10 +391,7 @@ impl Worker {
 }
 
 fn remove_log(path: &str) {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            tracing::warn!(path, %error, "the log of a removed container is left");
-        }
-        _ => {}
+    if let Err(error) = crate::log_rotation::remove_all(std::path::Path::new(path)) {
+        tracing::warn!(path, %error, "the log of a removed container is left");
     }
 }
