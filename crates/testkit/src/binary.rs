@@ -15,10 +15,17 @@ pub fn examples() -> PathBuf {
     workspace().join("examples")
 }
 
+static KNARR: OnceLock<PathBuf> = OnceLock::new();
+
+/// Takes this executable, for one who measures and has built what is to be measured.
+pub fn use_knarr(path: PathBuf) {
+    assert!(path.is_file(), "{} is no file", path.display());
+    KNARR.set(path).expect("no executable is in use yet");
+}
+
 /// The `knarr` executable: the one that `KNARR_BIN` names, or the workspace's own, built now if it is not up to date.
 pub fn knarr() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
+    KNARR.get_or_init(|| {
         if let Some(given) = std::env::var_os("KNARR_BIN") {
             let path = PathBuf::from(given);
             assert!(path.is_file(), "KNARR_BIN={} is no file", path.display());

@@ -12,7 +12,7 @@ mod process;
 mod wait;
 
 pub use apiserver::ApiServer;
-pub use binary::{examples, knarr};
+pub use binary::{examples, knarr, use_knarr};
 pub use kubectl::Kubectl;
 pub use node::{Node, get};
 pub use output::Output;

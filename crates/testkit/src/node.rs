@@ -64,10 +64,8 @@ impl Node {
 
     /// Starts the daemon on what it left, and returns when the node is ready.
     pub fn start_again(&mut self) {
-        assert!(self.process.is_none(), "it runs already");
-        let mut command = self.enter(binary::knarr().to_str().expect("plain"));
-        command.arg("server").args(&self.flags);
-        let mut process = Process::start(command, &self.log());
+        self.launch();
+        let mut process = self.process.take().expect("it was just started");
         let kubectl = self.kubectl();
         eventually("the node is ready", || {
             if let Some(status) = process.ended() {
@@ -80,6 +78,19 @@ impl Node {
             if ready.is_success() { Ok(()) } else { Err(format!("{ready}\n{}", process.log())) }
         });
         self.process = Some(process);
+    }
+
+    /// Starts the daemon, and returns at once.
+    pub fn launch(&mut self) {
+        assert!(self.process.is_none(), "it runs already");
+        let mut command = self.enter(binary::knarr().to_str().expect("plain"));
+        command.arg("server").args(&self.flags);
+        self.process = Some(Process::start(command, &self.log()));
+    }
+
+    /// The daemon's.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("it runs").pid()
     }
 
     /// Packs the example's image under this name and imports it.
