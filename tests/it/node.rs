@@ -1,7 +1,9 @@
 //! Whole clusters of one node: `knarr server`, real containers, real packets, unmodified kubectl.
 
+mod debug;
 mod end;
 mod heal;
+mod limits;
 mod pod;
 mod rollout;
 mod service;

@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use nix::sched::{CloneFlags, setns};
+use nix::{
+    mount::{MntFlags, MsFlags, mount, umount2},
+    sched::{CloneFlags, setns},
+};
 use tempfile::TempDir;
 
 use crate::{Kubectl, Output, Process, binary, eventually};
@@ -43,18 +46,42 @@ pub struct Node {
     process: Option<Process>,
     holder: Child,
     flags: Vec<String>,
+    /// For the daemon alone.
+    more: Vec<String>,
 }
 
 impl Node {
-    /// Returns when the node is ready and has the images `localhost/hello:1` and `localhost/hello:2`.
+    /// Returns when the node is ready and has the images `localhost/hello:1` and `localhost/hello:2`. However full the
+    /// machine's disk is, no pod is evicted and no image removed for it.
     pub fn start() -> Self {
+        Self::start_with(&["--eviction-hard=", "--image-gc-high-threshold=100"])
+    }
+
+    /// The same with these flags for `knarr server`.
+    pub fn start_with(more: &[&str]) -> Self {
+        Self::on(None, more)
+    }
+
+    /// The same on a disk of its own, in memory, of so many MiB.
+    pub fn start_on_small_disk(mebibytes: u32, more: &[&str]) -> Self {
+        Self::on(Some(mebibytes), more)
+    }
+
+    fn on(disk_mebibytes: Option<u32>, more: &[&str]) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let folder = tempfile::Builder::new().prefix("knarr-test-").tempdir().expect("a temporary folder");
         let cgroup = format!("/knarr-test-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let data = folder.path().join("data");
         let flags = ["--data-dir", data.to_str().expect("plain"), "--cgroup-root", &cgroup].map(str::to_owned).to_vec();
+        if let Some(mebibytes) = disk_mebibytes {
+            std::fs::create_dir(&data).expect("a folder in a new folder");
+            let size = format!("size={mebibytes}m");
+            let mounted = mount(Some("tmpfs"), &data, Some("tmpfs"), MsFlags::empty(), Some(size.as_str()));
+            mounted.expect("root may mount a tmpfs");
+        }
         let holder = hold(&flags);
-        let mut node = Self { folder, cgroup, process: None, holder, flags };
+        let more = more.iter().map(|flag| (*flag).to_owned()).collect();
+        let mut node = Self { folder, cgroup, process: None, holder, flags, more };
         node.start_again();
         for tag in 1..=2 {
             node.import(&format!("localhost/hello:{tag}"));
@@ -84,13 +111,18 @@ impl Node {
     pub fn launch(&mut self) {
         assert!(self.process.is_none(), "it runs already");
         let mut command = self.enter(binary::knarr().to_str().expect("plain"));
-        command.arg("server").args(&self.flags);
+        command.arg("server").args(&self.flags).args(&self.more);
         self.process = Some(Process::start(command, &self.log()));
     }
 
     /// The daemon's.
     pub fn pid(&self) -> u32 {
         self.process.as_ref().expect("it runs").pid()
+    }
+
+    /// Other flags for the next start.
+    pub fn set_flags(&mut self, more: &[&str]) {
+        self.more = more.iter().map(|flag| (*flag).to_owned()).collect();
     }
 
     /// Packs the example's image under this name and imports it.
@@ -250,5 +282,7 @@ impl Drop for Node {
         self.process = None;
         drop(self.holder.stdin.take());
         drop(self.holder.wait());
+        // Only a node on a disk of its own has something mounted there.
+        drop(umount2(&self.data_dir(), MntFlags::MNT_DETACH));
     }
 }
