@@ -101,7 +101,9 @@ impl Hierarchies {
             return Vec::new();
         }
         let mut all = Vec::new();
-        let all_v1 = self.mounts.iter().zip(self.directories(group)).filter(|(m, _)| self.v1.values().any(|v| v == *m));
+        // Hierarchies that only have a name hold no group of the container.
+        let controls = |mount: &Path| self.v1.iter().any(|(key, at)| at == mount && !key.starts_with("name="));
+        let all_v1 = self.mounts.iter().zip(self.directories(group)).filter(|(mount, _)| controls(mount));
         for (mount, directory) in all_v1 {
             let Some(name) = mount.file_name().and_then(|n| n.to_str()) else { continue };
             all.push((name.to_owned(), directory.clone()));
@@ -227,7 +229,7 @@ mod tests {
         assert_eq!(found.mounts.len(), 4);
         let named = found.named_v1(Path::new("/a"));
         let names: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["cpu,cpuacct", "cpu", "cpuacct", "memory", "systemd"]);
+        assert_eq!(names, ["cpu,cpuacct", "cpu", "cpuacct", "memory"]);
         assert_eq!(named[1].1, Path::new("/sys/fs/cgroup/cpu,cpuacct/a"));
         let v2 = Hierarchies::parse("33 2 0:29 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
         assert_eq!(v2.directory("memory", Path::new("/k/p")).unwrap(), Path::new("/sys/fs/cgroup/k/p"));
