@@ -8,7 +8,7 @@ mod run;
 mod server;
 mod settings;
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -31,6 +31,12 @@ enum Command {
     /// Bring container images to this machine's node, list them, remove them
     #[command(subcommand)]
     Image(image::Image),
+    /// Control a cluster: get, apply, delete, logs, exec and more of kubectl's verbs
+    #[command(disable_help_flag = true)]
+    Kubectl {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+        words: Vec<OsString>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -40,11 +46,15 @@ fn main() -> ExitCode {
         let code = container_runtime::shim::main(&arguments[2..]);
         return ExitCode::from(u8::try_from(code).unwrap_or(1));
     }
+    if arguments.get(1).map(String::as_str) == Some("kubectl") {
+        return kubectl::run(std::env::args_os().skip(1));
+    }
     let result = match Knarr::parse().command {
         Command::Server(command) => command.run(),
         Command::Down(command) => command.run(),
         Command::Apiserver(command) => command.run(),
         Command::Image(command) => command.run(),
+        Command::Kubectl { words } => return kubectl::run([OsString::from("kubectl")].into_iter().chain(words)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

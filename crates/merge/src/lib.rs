@@ -12,4 +12,4 @@ pub use error::PatchError;
 pub use go_print::go_print;
 pub use json_patch::{JsonPatch, MAX_JSON_PATCH_OPERATIONS};
 pub use merge_patch::merge_patch;
-pub use strategic::strategic_merge;
+pub use strategic::{strategic_merge, three_way_patch};

@@ -9,11 +9,14 @@ mod list;
 mod order;
 #[cfg(test)]
 mod tests;
+mod three_way;
 
 use schema::{Node, Shape};
 use serde_json::{Map, Value};
 
 use crate::{error::PatchError, go_print::go_print};
+pub use three_way::three_way_patch;
+
 use directives::{DELETE_FROM_PRIMITIVE_LIST, PATCH, SET_ELEMENT_ORDER};
 
 /// The object that comes of patching `current`, which `node` describes.

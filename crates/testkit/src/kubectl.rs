@@ -8,7 +8,7 @@ use std::{
     sync::OnceLock,
 };
 
-use crate::Output;
+use crate::{Output, binary::knarr};
 
 /// The minor versions that must work.
 const VERSIONS: std::ops::RangeInclusive<u32> = 27..=33;
@@ -17,6 +17,8 @@ const VERSIONS: std::ops::RangeInclusive<u32> = 27..=33;
 #[derive(Clone, Debug)]
 pub struct Kubectl {
     binary: PathBuf,
+    /// What stands behind the binary: nothing, or the word that makes it kubectl.
+    verb: Option<&'static str>,
     kubeconfig: PathBuf,
     home: PathBuf,
     namespace: Option<String>,
@@ -68,6 +70,7 @@ impl Kubectl {
     fn new(version: &str, binary: &Path, kubeconfig: &Path, home: &Path) -> Self {
         Self {
             binary: binary.to_owned(),
+            verb: None,
             kubeconfig: kubeconfig.to_owned(),
             home: home.join(format!("home-{}", version.replace(' ', "-"))),
             namespace: None,
@@ -75,6 +78,12 @@ impl Kubectl {
             prefix: Vec::new(),
             version: version.to_owned(),
         }
+    }
+
+    /// The same of our own executable.
+    pub fn ours(&self) -> Self {
+        let version = "knarr".to_owned();
+        Self { binary: knarr().to_owned(), verb: Some("kubectl"), version, ..self.clone() }
     }
 
     /// The same with `-n`.
@@ -106,6 +115,7 @@ impl Kubectl {
             }
             None => Command::new(&self.binary),
         };
+        command.args(self.verb);
         command.env("KUBECONFIG", &self.kubeconfig).env("HOME", &self.home).env_remove("KUBECTL_EXTERNAL_DIFF");
         // No version prints colours or asks questions of somebody who is not there.
         command.env("TERM", "dumb");

@@ -1,0 +1,92 @@
+//! Logs and commands of real containers.
+
+use std::process::Stdio;
+
+use testkit::{Node, eventually};
+
+use super::Both;
+
+const PODS: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: talk, labels: {app: talk}}
+spec:
+  terminationGracePeriodSeconds: 0
+  initContainers:
+  - {name: first, image: "localhost/hello:1", command: [sh, -c, "echo first"]}
+  containers:
+  - {name: main, image: "localhost/hello:1", command: [sh, -c, "echo one; echo two; echo three; exec sleep 3600"]}
+  - {name: side, image: "localhost/hello:1", command: [sh, -c, "echo side; exec sleep 3600"]}
+"#;
+
+#[test]
+fn logs_and_exec_do_the_same() {
+    let node = Node::start();
+    let both = Both::of(node.kubectl());
+    node.kubectl().apply(PODS);
+    node.kubectl().ok("wait pod/talk --for=condition=Ready --timeout=60s");
+    eventually("the containers have written", || {
+        let logs = node.kubectl().run(["logs", "talk", "-c", "main"]);
+        if logs.stdout.ends_with("three\n") { Ok(()) } else { Err(logs) }
+    });
+    for line in [
+        "logs talk",
+        "logs pod/talk",
+        "logs talk -c side",
+        "logs talk side",
+        "logs talk -c nothing",
+        "logs talk --all-containers",
+        "logs talk --all-containers --prefix",
+        "logs talk --tail=1",
+        "logs talk --tail=0",
+        "logs talk --timestamps -c main",
+        "logs talk --since=1h -c main",
+        "logs -l app=talk",
+        "logs -l app=nothing",
+        "logs talk -c main --previous",
+        "logs talk --limit-bytes=5",
+        "exec talk -- echo hello",
+        "exec talk -c side -- cat /proc/1/comm",
+        "exec talk -q -- sh -c exit\u{a0}0",
+        "exec pod/talk -- nothing-like-this",
+        "exec talk -c nothing -- true",
+        "exec talk",
+    ] {
+        let words: Vec<&str> = line.split(' ').collect();
+        both.same_output(&words);
+    }
+    both.same(&["exec", "talk", "-c", "main", "--", "sh", "-c", "echo out; echo err >&2; exit 7"]);
+    let input = "a\nb\n".repeat(20_000);
+    let cat = ["exec", "-i", "talk", "-c", "main", "--", "cat"];
+    assert_eq!(both.ours.run_with(&input, cat).ok(), input);
+    terminal(&both, &node);
+    followed(&both, &node);
+}
+
+/// With a terminal of its own: a size, and no echo of ours.
+fn terminal(both: &Both, node: &Node) {
+    let words = "exec -it talk -c main -- sh -c 'tty; stty size; exit 5'";
+    let shown = format!("{:?}", both.ours.command(["--cache"]));
+    drop(shown);
+    let command = both.ours.command(words.split(' ').take(0));
+    let program = command.get_program().to_string_lossy().into_owned();
+    let arguments: Vec<String> = command.get_args().map(|a| a.to_string_lossy().into_owned()).collect();
+    let line = format!(
+        "stty rows 33 cols 77; KUBECONFIG={} {program} {} {words}; echo code $?",
+        node.kubeconfig().display(),
+        arguments.join(" ")
+    );
+    let output =
+        std::process::Command::new("script").args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).replace('\r', "");
+    assert!(text.contains("/dev/pts/") && text.contains("33 77") && text.contains("code 5"), "{text}");
+}
+
+fn followed(both: &Both, node: &Node) {
+    let mut command = both.ours.command(["logs", "-f", "talk", "-c", "side", "--tail=1"]);
+    let child = command.stdout(Stdio::piped()).spawn().unwrap();
+    node.kubectl().ok("delete pod talk --wait=false");
+    // The end of the container ends the stream.
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "side\n");
+}
