@@ -161,7 +161,7 @@ impl Discovery {
         };
         match found {
             Some(found) => Ok(found),
-            None => refuse(format!("the server doesn't have a resource type {typed:?}")),
+            None => refuse(format!("the server doesn't have a resource type {name:?}")),
         }
     }
 

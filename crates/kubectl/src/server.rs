@@ -105,7 +105,10 @@ impl Server {
         let refusal = http_body_util::Limited::new(answer.into_body(), MAX_REFUSAL_BYTES);
         let bytes = refusal.collect().await.map(|b| b.to_bytes()).unwrap_or_default();
         let status = serde_json::from_slice::<Status>(&bytes).unwrap_or_else(|_| Status {
-            message: String::from_utf8_lossy(&bytes).trim().to_owned(),
+            message: match code.as_u16() {
+                404 => "the server could not find the requested resource".to_owned(),
+                _ => String::from_utf8_lossy(&bytes).trim().to_owned(),
+            },
             reason: code.canonical_reason().unwrap_or_default().replace(' ', ""),
             ..Status::default()
         });

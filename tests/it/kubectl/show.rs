@@ -231,7 +231,6 @@ fn errors_are_the_same() {
         "get pods -A -l a=b",
         "get nodes",
         "get pods p -A",
-        "get pods pods/p",
         "get pods --field-selector nonsense=1",
         "delete pods",
         "delete pods nothing",

@@ -245,7 +245,7 @@ impl Allowed {
                 (_, '#') => ends_word(previous.as_ref()),
                 _ => false,
             };
-            special |= !is_printable(c) && !is_break(c) || c == '\u{feff}';
+            special |= !is_printable(c);
             if is_break(c) {
                 breaks = true;
                 blank_break |= previous == Some(' ');

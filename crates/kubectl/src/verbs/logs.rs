@@ -66,6 +66,16 @@ pub(crate) struct Logs {
     ignore_errors: bool,
 }
 
+/// Upstream says in which namespace it looked.
+fn absent(failure: Failure, server: &Server) -> Failure {
+    match failure {
+        Failure::Server { status, .. } if status.code == 404 => Failure::Request {
+            reason: format!("error from server (NotFound): {} in namespace {:?}", status.message, server.namespace),
+        },
+        other => other,
+    }
+}
+
 /// The logs of one container.
 struct Source {
     pod: String,
@@ -102,9 +112,9 @@ impl Logs {
         let pods = match (&self.selector, self.words.as_slice()) {
             (Some(_), [_, ..]) => return refuse("only a selector (-l) or a POD name is allowed"),
             (Some(selector), []) => pods::list(server, server.discovery().await?.find("pods")?, selector).await?,
-            (None, [name]) => pods::find(server, name).await?,
+            (None, [name]) => pods::find(server, name).await.map_err(|f| absent(f, server))?,
             (None, [name, container]) if self.container.is_none() => {
-                let pod = pods::find(server, name).await?.remove(0);
+                let pod = pods::find(server, name).await.map_err(|f| absent(f, server))?.remove(0);
                 return Ok(vec![Source {
                     pod: text_at(&pod, "/metadata/name").to_owned(),
                     container: container.clone(),

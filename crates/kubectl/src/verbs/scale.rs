@@ -5,7 +5,7 @@ use http::Method;
 use serde_json::json;
 
 use crate::{
-    failure::{Result, refuse},
+    failure::{Failure, Result, refuse},
     manifest,
     selection::{self, Selected},
     server::{JSON, Query, Server, print},
@@ -52,7 +52,13 @@ impl Scale {
             }
             let patch = json!({"spec": {"replicas": self.replicas}});
             let query = Query::default().with("fieldManager", "kubectl-scale");
-            server.call(Method::PATCH, &query.on(&path), JSON, Some(("application/merge-patch+json", &patch))).await?;
+            let body = Some(("application/merge-patch+json", &patch));
+            server.call(Method::PATCH, &query.on(&path), JSON, body).await.map_err(|failure| match failure {
+                Failure::Server { status, .. } if status.code == 404 => {
+                    Failure::Request { reason: format!("no objects passed to scale {}", status.message) }
+                }
+                other => other,
+            })?;
             print(&format!("{}/{name} scaled\n", one.resource.kind_name()))?;
         }
         Ok(())

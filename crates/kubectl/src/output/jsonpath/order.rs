@@ -1,4 +1,4 @@
-//! The order of values for `--sort-by`: numbers and quantities by size, texts in natural order, none first.
+//! The order of values for `--sort-by`: numbers and quantities by size, texts by their characters, none first.
 
 use std::cmp::Ordering;
 
@@ -20,38 +20,9 @@ fn values(a: &Value, b: &Value) -> Ordering {
         (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
         (Value::String(a), Value::String(b)) => match (a.parse::<Quantity>(), b.parse::<Quantity>()) {
             (Ok(a), Ok(b)) => a.cmp(&b),
-            _ => natural(a, b),
+            _ => a.cmp(b),
         },
         _ => Ordering::Equal,
-    }
-}
-
-/// Runs of digits compare as numbers.
-fn natural(a: &str, b: &str) -> Ordering {
-    let (mut a, mut b) = (a.chars().peekable(), b.chars().peekable());
-    loop {
-        let (Some(x), Some(y)) = (a.peek().copied(), b.peek().copied()) else {
-            return a.count().cmp(&b.count());
-        };
-        if x.is_ascii_digit() && y.is_ascii_digit() {
-            let number = |chars: &mut std::iter::Peekable<std::str::Chars<'_>>| {
-                let mut digits = String::new();
-                while let Some(d) = chars.next_if(char::is_ascii_digit) {
-                    digits.push(d);
-                }
-                let bare = digits.trim_start_matches('0').to_owned();
-                (bare.len(), bare, digits.len())
-            };
-            match number(&mut a).cmp(&number(&mut b)) {
-                Ordering::Equal => {}
-                other => return other,
-            }
-        } else if x != y {
-            return x.cmp(&y);
-        } else {
-            a.next();
-            b.next();
-        }
     }
 }
 
@@ -62,9 +33,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_in_texts_count_as_numbers() {
+    fn quantities_count_by_size_and_texts_do_not() {
         let less = |a: Value, b: Value| assert_eq!(compare(&[a], &[b]), Ordering::Less);
-        less(json!("web-2"), json!("web-10"));
+        less(json!("web-10"), json!("web-2"));
         less(json!("500m"), json!("1"));
         less(json!(9), json!(10));
         assert_eq!(compare(&[], &[json!("")]), Ordering::Less);

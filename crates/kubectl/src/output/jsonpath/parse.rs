@@ -21,7 +21,7 @@ pub(super) fn template(text: &str) -> Parsed<Vec<Part>> {
         let end = closing(&rest[at + 1..]).ok_or("unclosed action")?;
         let action = rest[at + 1..at + 1 + end].trim();
         rest = &rest[at + end + 2..];
-        if let Some(over) = action.strip_prefix("range ") {
+        if let Some(over) = action.strip_prefix("range").filter(|o| o.starts_with([' ', '.', '[', '$', '@'])) {
             open.push((path(over.trim())?, std::mem::take(&mut parts)));
         } else if action == "end" {
             let (over, before) = open.pop().ok_or("not in range, nothing to end")?;

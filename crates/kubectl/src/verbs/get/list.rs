@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{ACCEPT, Get, Target};
 use crate::{
-    failure::{Result, refuse},
+    failure::{Failure, Result, refuse},
     output::{Table, compare, relaxed},
     server::Server,
 };
@@ -30,7 +30,8 @@ pub(super) async fn tables(get: &Get, server: &Server, target: &Target, wide: bo
     loop {
         let query = get.query().with("includeObject", include).with("limit", &get.chunk_size.to_string());
         let path = query.with_some("continue", Some(&next)).on(&target.path(None));
-        let page = read(&server.get(&path, ACCEPT.0).await?)?;
+        let page = server.get(&path, ACCEPT.0).await.map_err(|failure| about(get, target, failure))?;
+        let page = read(&page)?;
         next = page.metadata.get("continue").and_then(Value::as_str).unwrap_or_default().to_owned();
         match &mut whole {
             Some(whole) => whole.rows.extend(page.rows),
@@ -52,7 +53,8 @@ pub(super) async fn objects(get: &Get, server: &Server, target: &Target) -> Resu
     let resource = &target.selected.resource;
     loop {
         let query = get.query().with("limit", &get.chunk_size.to_string()).with_some("continue", Some(&next));
-        let mut page = server.get(&query.on(&target.path(None)), ACCEPT.1).await?;
+        let page = server.get(&query.on(&target.path(None)), ACCEPT.1).await;
+        let mut page = page.map_err(|failure| about(get, target, failure))?;
         next = page.pointer("/metadata/continue").and_then(Value::as_str).unwrap_or_default().to_owned();
         if let Value::Array(items) = page["items"].take() {
             for mut item in items {
@@ -66,6 +68,24 @@ pub(super) async fn objects(get: &Get, server: &Server, target: &Target) -> Resu
             return Ok(all);
         }
     }
+}
+
+/// Says which list it was that the server does not know, or not with these selectors.
+fn about(get: &Get, target: &Target, failure: Failure) -> Failure {
+    if !matches!(failure.reason(), "BadRequest" | "NotFound") {
+        return failure;
+    }
+    let resource = &target.selected.resource;
+    let gvr = match resource.group.as_str() {
+        "" => format!("/{}, Resource={}", resource.version, resource.plural),
+        _ => format!("{}, Resource={}", resource.api_version(), resource.plural),
+    };
+    let (labels, fields) =
+        (get.selector.as_deref().unwrap_or_default(), get.field_selector.as_deref().unwrap_or_default());
+    failure.during(&match (labels, fields) {
+        ("", "") => format!("Unable to list {gvr:?}"),
+        _ => format!("Unable to find {gvr:?} that match label selector {labels:?}, field selector {fields:?}"),
+    })
 }
 
 pub(super) fn sort_rows(by: Option<&str>, table: &mut Table) -> Result {
