@@ -91,7 +91,7 @@ impl Pairs {
         let now = object.pointer(&format!("/metadata/{field}")).and_then(Value::as_object);
         let current = |key: &String| now.and_then(|map| map.get(key));
         for (key, value) in changes {
-            if let Some(is) = current(key).filter(|_| !value.is_null() && !self.overwrite) {
+            if let Some(is) = current(key).filter(|is| !value.is_null() && *is != value && !self.overwrite) {
                 let is = is.as_str().unwrap_or_default();
                 if field == "labels" {
                     return refuse(format!("'{key}' already has a value ({is}), and --overwrite is false"));
