@@ -4,7 +4,7 @@ use apimachinery::{
     GroupKind, Object, Status, UserInfo,
     field::{Error, ErrorList, Path},
 };
-use auth::{Attributes, Authorizer, Decision, Rule};
+use auth::{Attributes, Decision, Rule};
 use registry::{Body, RequestContext};
 use serde_json::{Map, Value, json};
 
@@ -31,8 +31,8 @@ impl ApiServer {
         Some(match facts.gvk.kind.as_str() {
             "SelfSubjectReview" => Ok(self_subject_review(&context.user)),
             "TokenReview" => self.token_review(review).await,
-            "SubjectAccessReview" | "LocalSubjectAccessReview" => self.access_review(review, context, None),
-            "SelfSubjectAccessReview" => self.access_review(review, context, Some(&context.user)),
+            "SubjectAccessReview" | "LocalSubjectAccessReview" => self.access_review(review, context, None).await,
+            "SelfSubjectAccessReview" => self.access_review(review, context, Some(&context.user)).await,
             "SelfSubjectRulesReview" => self.rules_review(review, context),
             _ => return None,
         })
@@ -63,7 +63,7 @@ impl ApiServer {
         Ok(review.into_value())
     }
 
-    fn access_review(
+    async fn access_review(
         &self,
         mut review: Object,
         context: &RequestContext,
@@ -82,7 +82,7 @@ impl ApiServer {
         let user = own.cloned().unwrap_or_else(|| subject(&review));
         let attributes = attributes(&review, user);
         let mut status = Map::new();
-        let reason = match self.inner.chain.authorize(&attributes) {
+        let reason = match self.decide(&attributes).await {
             Decision::Allow(reason) => {
                 status.insert("allowed".to_owned(), true.into());
                 reason

@@ -52,6 +52,7 @@ pub(crate) struct Inner {
     pub(crate) catalog: ArcSwap<Catalog>,
     pub(crate) openapi: crate::openapi::Documents,
     pub(crate) flow: Flow,
+    pub(crate) feeds: crate::feeds::Feeds,
     pub(crate) health: Health,
     pub(crate) metrics: Metrics,
     /// Feeds and streams, ended with the server.
@@ -151,9 +152,19 @@ impl ApiServer {
         self.authorized(cx).await
     }
 
+    /// Asks the authorizers. What was granted a moment ago counts: nobody is refused because a feed has yet to hear
+    /// of it.
+    pub(crate) async fn decide(&self, attributes: &auth::Attributes) -> Decision {
+        let decision = self.inner.chain.authorize(attributes);
+        if matches!(decision, Decision::NoOpinion(_)) && self.inner.feeds.catch_up().await {
+            return self.inner.chain.authorize(attributes);
+        }
+        decision
+    }
+
     async fn authorized(&self, cx: Cx) -> Response<Body> {
         let attributes = cx.info.attributes(&cx.user, cx.request.uri().query().unwrap_or_default());
-        match self.inner.chain.authorize(&attributes) {
+        match self.decide(&attributes).await {
             Decision::Allow(_) => self.route(cx).await,
             Decision::Deny(reason) | Decision::NoOpinion(reason) => respond::status(&attributes.forbidden(&reason)),
         }

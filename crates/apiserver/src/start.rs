@@ -58,6 +58,7 @@ impl ApiServer {
                 catalog: ArcSwap::from_pointee(catalog),
                 openapi: Documents::default(),
                 flow: Flow::default(),
+                feeds: feeds::Feeds::default(),
                 health: Health::default(),
                 metrics: Metrics::default(),
                 tasks: Tasks::new(stop),

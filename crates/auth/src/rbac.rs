@@ -135,22 +135,15 @@ impl Rbac {
 
     /// Takes a new or changed object.
     pub fn put(&self, kind: RbacKind, object: &Object) {
+        self.index.write().unwrap_or_else(PoisonError::into_inner).put(kind, object);
+    }
+
+    /// Takes a fresh list in place of everything of a kind. Requests are judged by what was or by what is, and never
+    /// by what is between.
+    pub fn replace(&self, kind: RbacKind, objects: &[Object]) {
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        let (namespace, name) = (object.namespace().to_owned(), object.name().to_owned());
-        match kind {
-            RbacKind::ClusterRole => {
-                index.cluster_roles.insert(name, Arc::new(rules_of(object)));
-            }
-            RbacKind::Role => {
-                index.roles.insert((namespace, name), Arc::new(rules_of(object)));
-            }
-            RbacKind::ClusterRoleBinding | RbacKind::RoleBinding => {
-                let namespace = if kind == RbacKind::ClusterRoleBinding { String::new() } else { namespace };
-                let (subjects, role) = (subjects_of(object), role_ref_of(object));
-                index.unbind(&namespace, &name);
-                index.bind(Arc::new(Binding { namespace, name, subjects, role }));
-            }
-        }
+        index.clear(kind);
+        objects.iter().for_each(|object| index.put(kind, object));
     }
 
     /// Forgets a deleted object.
@@ -165,20 +158,6 @@ impl Rbac {
             }
             RbacKind::ClusterRoleBinding => index.unbind("", name),
             RbacKind::RoleBinding => index.unbind(namespace, name),
-        }
-    }
-
-    /// Forgets everything of a kind, before a fresh list of it.
-    pub fn clear(&self, kind: RbacKind) {
-        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        match kind {
-            RbacKind::ClusterRole => index.cluster_roles.clear(),
-            RbacKind::Role => index.roles.clear(),
-            RbacKind::ClusterRoleBinding | RbacKind::RoleBinding => {
-                let cluster = kind == RbacKind::ClusterRoleBinding;
-                index.bindings.retain(|(namespace, _), _| namespace.is_empty() != cluster);
-                index.by_subject.retain(|(namespace, _), _| namespace.is_empty() != cluster);
-            }
         }
     }
 
@@ -242,6 +221,36 @@ impl Index {
             self.cluster_roles.get(&role.name)
         } else {
             self.roles.get(&(namespace.to_owned(), role.name.clone()))
+        }
+    }
+
+    fn put(&mut self, kind: RbacKind, object: &Object) {
+        let (namespace, name) = (object.namespace().to_owned(), object.name().to_owned());
+        match kind {
+            RbacKind::ClusterRole => {
+                self.cluster_roles.insert(name, Arc::new(rules_of(object)));
+            }
+            RbacKind::Role => {
+                self.roles.insert((namespace, name), Arc::new(rules_of(object)));
+            }
+            RbacKind::ClusterRoleBinding | RbacKind::RoleBinding => {
+                let namespace = if kind == RbacKind::ClusterRoleBinding { String::new() } else { namespace };
+                let (subjects, role) = (subjects_of(object), role_ref_of(object));
+                self.unbind(&namespace, &name);
+                self.bind(Arc::new(Binding { namespace, name, subjects, role }));
+            }
+        }
+    }
+
+    fn clear(&mut self, kind: RbacKind) {
+        match kind {
+            RbacKind::ClusterRole => self.cluster_roles.clear(),
+            RbacKind::Role => self.roles.clear(),
+            RbacKind::ClusterRoleBinding | RbacKind::RoleBinding => {
+                let cluster = kind == RbacKind::ClusterRoleBinding;
+                self.bindings.retain(|(namespace, _), _| namespace.is_empty() != cluster);
+                self.by_subject.retain(|(namespace, _), _| namespace.is_empty() != cluster);
+            }
         }
     }
 

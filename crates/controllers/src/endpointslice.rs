@@ -1,6 +1,6 @@
 //! The endpoint slice controller: the pods behind each service, in slices of bounded size.
 
-mod plan;
+pub(crate) mod plan;
 
 use std::sync::Arc;
 
@@ -10,13 +10,14 @@ use api::{
     object_reference,
 };
 use apimachinery::LabelSelector;
-use client::{ApiError, DeleteParams, PostParams, Preconditions};
+use client::ApiError;
 use controller_runtime::{Controller, Error, Key, Ledger, Lister, Next, Watch};
 
 use self::plan::{MANAGED_BY, MANAGED_BY_LABEL, MAX_ENDPOINTS_PER_SLICE, Plan, SERVICE_LABEL, plan};
 use crate::{
     context::Context,
     services::{Selectors, managed_selector},
+    slices,
 };
 
 pub(crate) struct EndpointSliceController {
@@ -122,28 +123,8 @@ impl EndpointSliceController {
             // The node's arrival brings the service back here.
             tracing::debug!(service = %key, "pods on nodes not known yet are left out");
         }
-        let slices = self.context.client.namespaced::<EndpointSlice>(&key.namespace);
-        for slice in plan.create {
-            let made = slices.create(&PostParams::default(), &slice).await?;
-            self.ledger.wrote(key, &self.slices, made.metadata.resource_version.as_deref());
-        }
-        for slice in plan.update {
-            let name = slice.metadata.name.clone().unwrap_or_default();
-            let written = slices.replace(&name, &PostParams::default(), &slice).await?;
-            self.ledger.wrote(key, &self.slices, written.metadata.resource_version.as_deref());
-        }
-        for slice in plan.delete {
-            let name = slice.metadata.name.unwrap_or_default();
-            let uid = slice.metadata.uid.unwrap_or_default();
-            let preconditions = Preconditions { uid: Some(uid.clone()), resource_version: None };
-            let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
-            match slices.delete(&name, &params).await {
-                Ok(_) => self.ledger.deleted(key, &self.slices, Key::new(key.namespace.clone(), name), &uid),
-                Err(error) if error.is_not_found() || error.is_conflict() => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        let changes = slices::Changes { create: plan.create, update: plan.update, delete: plan.delete };
+        slices::write(&self.context.client, &self.slices, &self.ledger, key, changes).await
     }
 }
 

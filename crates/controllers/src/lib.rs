@@ -4,11 +4,13 @@
 //! identity). A settled reconcile writes nothing.
 
 mod claim;
+mod clusterroleaggregation;
 mod context;
 mod deployment;
 mod discovery;
 mod endpoints;
 mod endpointslice;
+mod endpointslicemirroring;
 mod garbagecollector;
 mod namespace;
 mod nodelifecycle;
@@ -18,6 +20,7 @@ mod replicaset;
 mod root_ca_publisher;
 mod serviceaccount;
 mod services;
+mod slices;
 mod start;
 mod tainteviction;
 

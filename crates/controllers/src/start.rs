@@ -5,8 +5,9 @@ use client::Client;
 use controller_runtime::{Informers, Tasks, run};
 
 use crate::{
-    context::Contexts, deployment::DeploymentController, endpoints::EndpointsController,
-    endpointslice::EndpointSliceController, garbagecollector, namespace::NamespaceController,
+    clusterroleaggregation::ClusterRoleAggregator, context::Contexts, deployment::DeploymentController,
+    endpoints::EndpointsController, endpointslice::EndpointSliceController,
+    endpointslicemirroring::EndpointSliceMirroringController, garbagecollector, namespace::NamespaceController,
     nodelifecycle::NodeLifecycleController, podgc::PodGarbageCollector, replicaset::ReplicaSetController,
     root_ca_publisher::RootCaPublisher, serviceaccount::ServiceAccountController,
     tainteviction::TaintEvictionController,
@@ -32,6 +33,9 @@ pub fn start(clients: impl Fn(UserInfo) -> Client, tasks: &Tasks, config: Config
     run(tasks, DeploymentController::new(contexts.of("deployment-controller")), config.workers);
     run(tasks, EndpointsController::new(contexts.of("endpoint-controller")), config.workers);
     run(tasks, EndpointSliceController::new(contexts.of("endpointslice-controller")), config.workers);
+    let mirroring = EndpointSliceMirroringController::new(contexts.of("endpointslicemirroring-controller"));
+    run(tasks, mirroring, config.workers);
+    run(tasks, ClusterRoleAggregator::new(contexts.of("clusterrole-aggregation-controller")), config.workers);
     run(tasks, NamespaceController::new(contexts.of("namespace-controller")), config.workers);
     run(tasks, ServiceAccountController::new(contexts.of("service-account-controller")), config.workers);
     let publisher = RootCaPublisher::new(contexts.of("root-ca-cert-publisher"), config.root_ca_pem);

@@ -34,36 +34,80 @@ impl Continuation {
         text
     }
 
-    pub(crate) fn decode(token: &str) -> Option<Self> {
-        let mut bytes = Vec::with_capacity(token.len() * 3 / 4);
-        for chunk in token.trim_end_matches('=').as_bytes().chunks(4) {
-            let mut bits = 0u32;
-            for letter in chunk {
-                let value = ALPHABET.iter().position(|known| known == letter)?;
-                bits = bits << 6 | u32::try_from(value).ok()?;
-            }
-            bits <<= 6 * (4 - chunk.len());
-            bytes.extend_from_slice(&bits.to_be_bytes()[1..chunk.len().max(1)]);
+    /// Reads a token, or says in upstream's words what is wrong with it.
+    pub(crate) fn decode(token: &str) -> Result<Self, String> {
+        const INVALID: &str = "continue key is not valid";
+        let bytes = unpack(token).map_err(|at| format!("{INVALID}: illegal base64 data at input byte {at}"))?;
+        let tree = schema::decode_any(&bytes).map_err(|error| format!("{INVALID}: {error}"))?.value;
+        match tree["v"].as_str().unwrap_or_default() {
+            VERSION => {}
+            other => return Err(format!("{INVALID}: server does not recognize this encoded version {other}")),
         }
-        let token: Self = serde_json::from_slice(&bytes).ok()?;
-        (token.v == VERSION && !token.after.contains("..")).then_some(token)
+        if tree["rv"] == 0 {
+            return Err(format!("{INVALID}: incorrect encoded start resourceVersion (version {VERSION})"));
+        }
+        let token: Self = serde_json::from_value(tree).map_err(|error| format!("{INVALID}: {error}"))?;
+        if token.after.is_empty() {
+            return Err(format!("{INVALID}: encoded start key empty (version {VERSION})"));
+        }
+        let climbs = token.after.split('/').any(|part| matches!(part, "." | ".."));
+        if climbs { Err(format!("{INVALID}: {}", token.after)) } else { Ok(token) }
     }
+}
+
+/// Base64 for URLs, without padding; or the place of what does not belong there.
+fn unpack(token: &str) -> Result<Vec<u8>, usize> {
+    let mut bytes = Vec::with_capacity(token.len() * 3 / 4);
+    for (index, chunk) in token.as_bytes().chunks(4).enumerate() {
+        let mut bits = 0u32;
+        for (place, letter) in chunk.iter().enumerate() {
+            let value = ALPHABET.iter().position(|known| known == letter).ok_or(index * 4 + place)?;
+            bits = bits << 6 | u32::try_from(value).unwrap_or_default();
+        }
+        if chunk.len() == 1 {
+            return Err(index * 4);
+        }
+        bits <<= 6 * (4 - chunk.len());
+        bytes.extend_from_slice(&bits.to_be_bytes()[1..chunk.len()]);
+    }
+    Ok(bytes)
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
     use super::*;
 
     proptest::proptest! {
         #[test]
-        fn round_trips(revision: Option<u64>, after in "[a-z/-]{0,40}") {
+        fn round_trips(revision in proptest::option::of(1..u64::MAX / 2), after in "[a-z/-]{1,40}") {
             let token = Continuation::new(revision, &after);
-            assert_eq!(Continuation::decode(&token.encode()), Some(token));
+            assert_eq!(Continuation::decode(&token.encode()), Ok(token));
         }
 
         #[test]
         fn never_panics(text in ".{0,40}") {
-            Continuation::decode(&text);
+            if let Ok(token) = Continuation::decode(&text) {
+                assert!(!token.after.is_empty());
+            }
         }
+    }
+
+    #[test]
+    fn wrong_tokens_are_told_why() {
+        let wrong = |text: &str| Continuation::decode(text).unwrap_err();
+        assert_eq!(wrong("ab=d"), "continue key is not valid: illegal base64 data at input byte 2");
+        assert_eq!(wrong("abc"), "continue key is not valid: invalid character 'i' looking for beginning of value");
+        let with = |token: &Continuation| wrong(&token.encode());
+        assert_eq!(
+            with(&Continuation::new(Some(0), "a")),
+            "continue key is not valid: incorrect encoded start resourceVersion (version meta.k8s.io/v1)"
+        );
+        assert_eq!(
+            with(&Continuation::new(Some(1), "")),
+            "continue key is not valid: encoded start key empty (version meta.k8s.io/v1)"
+        );
+        assert_eq!(with(&Continuation::new(Some(1), "../x")), "continue key is not valid: ../x");
     }
 }

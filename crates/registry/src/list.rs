@@ -102,11 +102,11 @@ impl Registry {
         prefix: &[u8],
         current: Snapshot,
     ) -> Result<(Snapshot, Option<Vec<u8>>), Status> {
+        let token = Continuation::decode(&options.continue_token)
+            .map_err(|why| Status::bad_request(format!("invalid continue token: {why}")))?;
         if !matches!(options.resource_version.as_str(), "" | "0") {
             return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
         }
-        let token = Continuation::decode(&options.continue_token)
-            .ok_or_else(|| Status::bad_request("continue key is not valid: the token was not made by this server"))?;
         let after = [prefix, token.after.as_bytes()].concat();
         let Some(revision) = token.revision else { return Ok((current, Some(after))) };
         match self.store().snapshot_at(Revision(revision)) {

@@ -1,8 +1,8 @@
 //! Who may do what at boot: upstream's default roles and bindings, and how they are reconciled with what an
 //! administrator made of them. Change a default in the tables of the modules below.
 //!
-//! Unlike Kubernetes, the rules of the aggregated roles (admin, edit, view) are computed here, at every start, and
-//! not by a controller when somebody labels another role.
+//! The rules of the aggregated roles (admin, edit, view) are computed here at every start, so that they hold before
+//! the controller runs that goes on from there.
 
 mod cluster;
 mod controllers;

@@ -50,30 +50,19 @@ impl Graph {
 
     /// Takes a new or changed pod.
     pub fn put_pod(&self, pod: &Object) {
-        let key = (pod.namespace().to_owned(), pod.name().to_owned());
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        state.remove(&key);
-        let node = pod.get_str(&["spec", "nodeName"]).unwrap_or_default();
-        if node.is_empty() {
-            return;
-        }
-        let mut referents =
-            HashSet::from([Referent { kind: ReferentKind::Pod, namespace: key.0.clone(), name: key.1.clone() }]);
-        if pod.annotation(MIRROR_ANNOTATION).is_none() {
-            referents.extend(referents_of(pod));
-        }
-        state.node_of_pod.insert(key.clone(), node.to_owned());
-        state.nodes.entry(node.to_owned()).or_default().insert(key, referents);
+        self.state.write().unwrap_or_else(PoisonError::into_inner).put(pod);
+    }
+
+    /// Takes a fresh list in place of everything. Nobody sees less than was there before and is there now.
+    pub fn replace(&self, pods: &[Object]) {
+        let mut fresh = State::default();
+        pods.iter().for_each(|pod| fresh.put(pod));
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = fresh;
     }
 
     pub fn delete_pod(&self, namespace: &str, name: &str) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.remove(&(namespace.to_owned(), name.to_owned()));
-    }
-
-    /// Forgets everything, before a fresh list.
-    pub fn clear(&self) {
-        *self.state.write().unwrap_or_else(PoisonError::into_inner) = State::default();
     }
 
     pub fn reaches(&self, node: &str, referent: &Referent) -> bool {
@@ -83,6 +72,22 @@ impl Graph {
 }
 
 impl State {
+    fn put(&mut self, pod: &Object) {
+        let key = (pod.namespace().to_owned(), pod.name().to_owned());
+        self.remove(&key);
+        let node = pod.get_str(&["spec", "nodeName"]).unwrap_or_default();
+        if node.is_empty() {
+            return;
+        }
+        let mut referents =
+            HashSet::from([Referent { kind: ReferentKind::Pod, namespace: key.0.clone(), name: key.1.clone() }]);
+        if pod.annotation(MIRROR_ANNOTATION).is_none() {
+            referents.extend(referents_of(pod));
+        }
+        self.node_of_pod.insert(key.clone(), node.to_owned());
+        self.nodes.entry(node.to_owned()).or_default().insert(key, referents);
+    }
+
     fn remove(&mut self, key: &PodKey) {
         let Some(node) = self.node_of_pod.remove(key) else { return };
         if let Some(pods) = self.nodes.get_mut(&node) {

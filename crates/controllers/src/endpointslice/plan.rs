@@ -34,25 +34,29 @@ type PortKey = (Option<String>, Option<i32>, Option<String>, Option<String>);
 
 /// Slices that differ in these never share endpoints.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Group {
+pub(crate) struct Group {
     address_type: String,
     /// Name, port, protocol and application protocol of each.
     ports: Vec<PortKey>,
 }
 
 impl Group {
-    fn new(address_type: &str, ports: &[EndpointPort]) -> Self {
+    pub(crate) fn new(address_type: &str, ports: &[EndpointPort]) -> Self {
         let mut ports: Vec<_> =
             ports.iter().map(|p| (p.name.clone(), p.port, p.protocol.clone(), p.app_protocol.clone())).collect();
         ports.sort();
         Self { address_type: address_type.to_owned(), ports }
     }
 
-    fn of(slice: &EndpointSlice) -> Self {
+    pub(crate) fn address_type(&self) -> &str {
+        &self.address_type
+    }
+
+    pub(crate) fn of(slice: &EndpointSlice) -> Self {
         Self::new(&slice.address_type, slice.ports.as_deref().unwrap_or_default())
     }
 
-    fn ports(&self) -> Vec<EndpointPort> {
+    pub(crate) fn ports(&self) -> Vec<EndpointPort> {
         self.ports
             .iter()
             .cloned()

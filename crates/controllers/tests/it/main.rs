@@ -6,4 +6,5 @@ mod garbage;
 mod meter;
 mod namespaces;
 mod nodes;
+mod slices;
 mod workloads;

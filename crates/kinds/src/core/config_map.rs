@@ -41,7 +41,8 @@ impl Kind for ConfigMap {
             self::key(key, data.contains_key(key).then_some("data"), &Path::new("binaryData"), &mut errors);
         }
         if size > super::secret::MAX_BYTES {
-            errors.push(Error::too_long(&Path::root(), super::secret::MAX_BYTES));
+            // So upstream shows a path without a name.
+            errors.push(Error::too_long(&Path::new("[]"), super::secret::MAX_BYTES));
         }
         errors
     }

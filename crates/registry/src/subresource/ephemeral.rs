@@ -26,7 +26,7 @@ pub(crate) fn keep_rest(new: &mut Object, old: &Object) {
 pub(crate) fn validate(new: &Object, old: &Object) -> ErrorList {
     const MIRROR: &str = "kubernetes.io/config.mirror";
     if old.annotation(MIRROR).is_some() {
-        return Error::forbidden(&Path::root(), "static pods do not support ephemeral containers").into();
+        return Error::forbidden(&Path::new("[]"), "static pods do not support ephemeral containers").into();
     }
     let path = Path::new("spec").child("ephemeralContainers");
     let list = |object: &Object| {

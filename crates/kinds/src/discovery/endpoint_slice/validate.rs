@@ -60,7 +60,7 @@ fn address(address: &str, address_type: &str, path: &Path, errors: &mut ErrorLis
     let parsed = rules::parse_ip(address);
     match address_type {
         "IPv4" | "IPv6" => {
-            if !parsed.is_some_and(|ip| ip.is_ipv4() == (address_type == "IPv4")) {
+            if parsed.is_none_or(|ip| ip.is_ipv4() != (address_type == "IPv4")) {
                 errors.push(Error::invalid(path, address, format!("must be a valid {address_type} address")));
             }
             rules::endpoint_ip(address, path, errors);
