@@ -20,7 +20,8 @@ use crate::{
     protocol::{Call, Start, Status, now},
     runtime::Runtime,
     sandbox::Sandbox,
-    spec::Parts,
+    seccomp::Confinement,
+    spec::{self, Confine, Parts},
 };
 
 /// After SIGKILL the kernel takes a container's processes away, unless one hangs in the kernel itself.
@@ -186,8 +187,18 @@ impl Runtime {
         };
         self.lay_out(&record, &folder, &rootfs)
             .map_err(internal("failed to create the container's root file system"))?;
-        let spec = self.parts(&record, sandbox, &image.config, &rootfs)?.build()?;
-        let written = disk::write(&folder.join("config.json"), &spec)
+        let (spec, confine) = self.parts(&record, sandbox, &image.config, &rootfs)?.build()?;
+        let confined = match confine {
+            Some(confine) => {
+                let filter = self.inner.filters.of(confine.profile);
+                let filter = filter.map_err(|error| CriError::invalid_argument(error.to_string()))?;
+                Some(Confinement { filter: (*filter).clone(), keep: confine.keep })
+            }
+            None => None,
+        };
+        let written = confined
+            .map_or(Ok(()), |confinement| confinement.write(&layout.filter(&record.id)))
+            .and_then(|()| disk::write(&folder.join("config.json"), &spec))
             .and_then(|()| disk::write(&folder.join("image.json"), &image.config))
             .and_then(|()| disk::write(&folder.join("container.json"), &record));
         written.map_err(internal("cannot write the container's record"))?;
@@ -266,6 +277,7 @@ impl Runtime {
             stdin: record.config.stdin,
             stdin_once: record.config.stdin_once,
             cgroups: self.kill_directories(&record.cgroup),
+            filter: spec::is_confined(&record.config).then(|| self.inner.layout.filter(&record.id)),
         };
         match shim.call(Call::Start(start)).await {
             Ok(pid) => {
@@ -419,7 +431,7 @@ impl OwnedParts<'_> {
         }
     }
 
-    fn build(&self) -> Result<serde_json::Value> {
+    fn build(&self) -> Result<(serde_json::Value, Option<Confine>)> {
         self.parts().build()
     }
 

@@ -84,6 +84,11 @@ impl Layout {
         self.container(id).join("upper")
     }
 
+    /// The seccomp filter of a container; see [`crate::seccomp::Confinement`].
+    pub(crate) fn filter(&self, id: &str) -> PathBuf {
+        self.container(id).join("seccomp.bpf")
+    }
+
     pub(crate) fn images(&self) -> PathBuf {
         self.root.join("images")
     }

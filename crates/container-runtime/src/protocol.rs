@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+/// What starting a process means. A daemon has only shims of its own version start any: one that reads less in a request
+/// than was meant would leave out what confines the process.
+pub(crate) const VERSION: u32 = 1;
+
 /// To the zygote, with the shim's end of a socket pair beside it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Launch {
@@ -29,6 +33,15 @@ pub(crate) struct Hello {
     /// First process of the shared process namespace.
     pub(crate) init: Option<i32>,
     pub(crate) error: Option<String>,
+    /// [`VERSION`] of the shim's program.
+    #[serde(default)]
+    pub(crate) version: u32,
+}
+
+impl Hello {
+    pub(crate) fn new(init: Option<i32>, error: Option<String>) -> Self {
+        Self { pid: nix::unistd::getpid().as_raw(), init, error, version: VERSION }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -87,6 +100,8 @@ pub(crate) struct Start {
     pub(crate) stdin_once: bool,
     /// The container's directories in the cgroup hierarchies.
     pub(crate) cgroups: Vec<PathBuf>,
+    /// The system call filter of all its processes.
+    pub(crate) filter: Option<PathBuf>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -22,6 +22,7 @@ use crate::{
     mounts, naming,
     protocol::{FromShim, Status, now},
     sandbox::{Sandbox, end},
+    seccomp::Filters,
     shim_client::{Shim, Told, Zygote},
     streaming_server::StreamingServer,
 };
@@ -44,6 +45,7 @@ pub(crate) struct Inner {
     pub(crate) network: cni::Network,
     pub(crate) zygote: Zygote,
     pub(crate) events: Events,
+    pub(crate) filters: Filters,
     pub(crate) end: CancellationToken,
     pub(crate) execs: crate::exec::Execs,
     pub(crate) streaming: OnceLock<StreamingServer>,
@@ -90,6 +92,7 @@ impl Runtime {
             hierarchies,
             zygote,
             events: Events::new(),
+            filters: Filters::default(),
             end: CancellationToken::new(),
             execs: crate::exec::Execs::default(),
             streaming: OnceLock::new(),

@@ -1,7 +1,58 @@
 //! The system calls a container may make. The default list is data; it grows with the container's capabilities, as
 //! Docker's and containerd's does.
+//!
+//! The daemon compiles a profile once and lays the filter into the folder of each container that has it; a container's
+//! process loads it as its last step. libcontainer is not told of it: it would compile the profile in every container.
 
+mod cache;
+mod compile;
+mod confinement;
+mod newer;
+
+use oci_spec::runtime::LinuxSeccomp;
 use serde_json::{Value, json};
+
+pub(crate) use cache::Filters;
+pub(crate) use compile::Filter;
+pub(crate) use confinement::Confinement;
+
+/// What a container's filter is made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// `RuntimeDefault`, for a container with these capabilities.
+    Default { capabilities: Vec<String> },
+    /// A file of the node, with what it holds.
+    Local { path: String, text: Vec<u8> },
+}
+
+/// Why a profile gives no filter.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProfileError {
+    #[error("cannot load seccomp profile {path:?}: {source}")]
+    Read { path: String, source: std::io::Error },
+    #[error("decoding seccomp profile {path:?} failed: {source}")]
+    Decode { path: String, source: serde_json::Error },
+    #[error("seccomp profile {path:?} cannot be used: {source}")]
+    Compile { path: String, source: compile::CompileError },
+}
+
+impl Profile {
+    pub(crate) fn local(path: &str) -> Result<Self, ProfileError> {
+        let text = std::fs::read(path).map_err(|source| ProfileError::Read { path: path.to_owned(), source })?;
+        Ok(Self::Local { path: path.to_owned(), text })
+    }
+
+    fn compile(&self) -> Result<Filter, ProfileError> {
+        let (path, profile) = match self {
+            Self::Default { capabilities } => {
+                ("runtime/default", serde_json::from_value(default_profile(capabilities)))
+            }
+            Self::Local { path, text } => (path.as_str(), serde_json::from_slice::<LinuxSeccomp>(text)),
+        };
+        let profile = profile.map_err(|source| ProfileError::Decode { path: path.to_owned(), source })?;
+        compile::compile(&profile).map_err(|source| ProfileError::Compile { path: path.to_owned(), source })
+    }
+}
 
 const ALLOWED: &str = include_str!("../data/seccomp-allowed.txt");
 
@@ -66,7 +117,7 @@ fn architectures() -> Value {
 }
 
 /// The profile `RuntimeDefault`, for a container with these capabilities.
-pub(crate) fn default_profile(capabilities: &[String]) -> Value {
+fn default_profile(capabilities: &[String]) -> Value {
     let has = |name: &str| capabilities.iter().any(|c| c == name);
     let mut names: Vec<&str> = ALLOWED.split_whitespace().collect();
     for (capability, more) in WITH_CAPABILITY {
@@ -76,7 +127,6 @@ pub(crate) fn default_profile(capabilities: &[String]) -> Value {
     }
     names.sort_unstable();
     names.dedup();
-    names.retain(|name| libseccomp_knows(name));
     let argument = |index: u32, value: u64, operator: &str| json!({"index": index, "value": value, "op": operator});
     let mut calls = vec![json!({"names": names, "action": "SCMP_ACT_ALLOW"})];
     calls.push(json!({
@@ -103,22 +153,5 @@ pub(crate) fn default_profile(capabilities: &[String]) -> Value {
     })
 }
 
-/// A profile from a file of the node.
-pub(crate) fn local_profile(path: &str) -> Result<Value, String> {
-    let text = std::fs::read(path).map_err(|e| format!("cannot load seccomp profile {path:?}: {e}"))?;
-    serde_json::from_slice(&text).map_err(|e| format!("cannot load seccomp profile {path:?}: {e}"))
-}
-
-/// Calls newer than the oldest libseccomp we run with; it refuses names it does not know.
-fn libseccomp_knows(name: &str) -> bool {
-    !matches!(
-        name,
-        "cachestat"
-            | "fchmodat2"
-            | "futex_requeue"
-            | "futex_wait"
-            | "futex_wake"
-            | "map_shadow_stack"
-            | "set_mempolicy_home_node"
-    )
-}
+#[cfg(test)]
+mod tests;

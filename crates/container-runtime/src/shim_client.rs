@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     packet,
-    protocol::{Call, FromShim, Hello, Launch, Request},
+    protocol::{Call, FromShim, Hello, Launch, Request, VERSION},
 };
 
 /// A shim answers in milliseconds; starting a container has its own bound inside the shim, which is shorter.
@@ -216,6 +216,13 @@ impl Shim {
 
     /// Calls with descriptors; answers a number and descriptors.
     pub(crate) async fn call_with(&self, call: Call, fds: &[RawFd]) -> Result<(i32, Vec<OwnedFd>), CriError> {
+        if matches!(call, Call::Start(_) | Call::Exec { .. }) && self.inner.hello.version != VERSION {
+            let theirs = self.inner.hello.version;
+            return Err(CriError::failed_precondition(format!(
+                "the pod is held by another version of the runtime ({theirs}, not {VERSION}), which can start nothing \
+                 more in it; delete the pod"
+            )));
+        }
         let unavailable = || CriError::unavailable("the pod's shim is gone");
         let number = self.inner.number.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();

@@ -9,7 +9,7 @@ use cri::{CriError, v1};
 use images::ImageConfig;
 use serde_json::{Map, Value, json};
 
-use crate::{capabilities, seccomp, user};
+use crate::{capabilities, seccomp::Profile, user};
 
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -31,6 +31,46 @@ pub(crate) struct Parts<'a> {
 }
 
 type Result<T> = std::result::Result<T, CriError>;
+type ProfileType = v1::security_profile::ProfileType;
+
+/// What a container's processes take on when they execute their program: a filter of system calls, and the bounding set
+/// of capabilities, as bits.
+pub(crate) struct Confine {
+    pub(crate) profile: Profile,
+    pub(crate) keep: u64,
+}
+
+fn profile_type(config: &v1::ContainerConfig) -> Result<ProfileType> {
+    let security = config.linux.as_ref().and_then(|linux| linux.security_context.as_ref());
+    if security.is_some_and(|security| security.privileged) {
+        return Ok(ProfileType::Unconfined);
+    }
+    // The zero value is the runtime's default, so it is also what an absent profile reads as: on by default.
+    let kind = security.and_then(|security| security.seccomp.as_ref()).map_or(0, |profile| profile.profile_type);
+    ProfileType::try_from(kind).map_err(|_| invalid(format!("unknown seccomp profile type {kind}")))
+}
+
+/// Whether the container's processes must load a filter.
+pub(crate) fn is_confined(config: &v1::ContainerConfig) -> bool {
+    !matches!(profile_type(config), Ok(ProfileType::Unconfined))
+}
+
+/// Loading a filter needs CAP_SYS_ADMIN of a process that may gain privileges. It begins with that, and gives it up when
+/// it executes its program; see the shim's executor.
+fn let_load_a_filter(process: &mut Value) {
+    if process["noNewPrivileges"] == true {
+        return;
+    }
+    for set in ["bounding", "effective", "permitted"] {
+        if let Some(names) = process["capabilities"][set].as_array_mut() {
+            for name in ["CAP_SYS_ADMIN", "CAP_SETPCAP"] {
+                if !names.iter().any(|given| given == name) {
+                    names.push(json!(name));
+                }
+            }
+        }
+    }
+}
 
 fn invalid(message: impl Into<String>) -> CriError {
     CriError::invalid_argument(message)
@@ -49,9 +89,14 @@ impl Parts<'_> {
         self.security().namespace_options.unwrap_or_default()
     }
 
-    pub(crate) fn build(&self) -> Result<Value> {
+    /// The specification, and what its processes' filter is made from.
+    pub(crate) fn build(&self) -> Result<(Value, Option<Confine>)> {
         let security = self.security();
-        let process = self.process(None)?;
+        let mut process = self.process(None)?;
+        let confine = self.confine(&process)?;
+        if confine.is_some() {
+            let_load_a_filter(&mut process);
+        }
         let mut linux = Map::new();
         linux.insert("cgroupsPath".into(), json!(self.cgroup));
         linux.insert("namespaces".into(), self.namespace_list());
@@ -60,9 +105,6 @@ impl Parts<'_> {
         if !security.privileged {
             linux.insert("maskedPaths".into(), json!(security.masked_paths));
             linux.insert("readonlyPaths".into(), json!(security.readonly_paths));
-        }
-        if let Some(profile) = self.seccomp(&process)? {
-            linux.insert("seccomp".into(), profile);
         }
         let (mounts, propagation) = self.mounts()?;
         if let Some(propagation) = propagation {
@@ -77,7 +119,7 @@ impl Parts<'_> {
             "linux": linux,
             "annotations": self.config.annotations,
         });
-        Ok(spec)
+        Ok((spec, confine))
     }
 
     pub(crate) fn user(&self) -> Result<user::User> {
@@ -127,7 +169,6 @@ impl Parts<'_> {
             "capabilities": {"bounding": set, "effective": active, "permitted": active},
         });
         if security.no_new_privs {
-            // Absent, not false: libcontainer loads the seccomp filter late if the field is there, which needs it true.
             process["noNewPrivileges"] = json!(true);
         }
         if let Some(adjust) = self.linux().resources.map(|r| r.oom_score_adj) {
@@ -136,20 +177,11 @@ impl Parts<'_> {
         Ok(process)
     }
 
-    /// One more process. Under a seccomp filter it begins with what loading the filter needs, and gives that up when it
-    /// executes its program; see the shim's executor.
+    /// One more process.
     pub(crate) fn command(&self, command: &[String], tty: bool) -> Result<Value> {
         let mut process = self.process(Some((command, tty)))?;
-        if self.seccomp(&process)?.is_some() {
-            for set in ["bounding", "effective", "permitted"] {
-                if let Some(names) = process["capabilities"][set].as_array_mut() {
-                    for name in ["CAP_SYS_ADMIN", "CAP_SETPCAP"] {
-                        if !names.iter().any(|given| given == name) {
-                            names.push(json!(name));
-                        }
-                    }
-                }
-            }
+        if is_confined(self.config) {
+            let_load_a_filter(&mut process);
         }
         Ok(process)
     }
@@ -258,25 +290,19 @@ impl Parts<'_> {
         Ok(Value::Array(list))
     }
 
-    fn seccomp(&self, process: &Value) -> Result<Option<Value>> {
-        let security = self.security();
-        if security.privileged {
-            return Ok(None);
-        }
-        let set: Vec<String> = process["capabilities"]["bounding"]
-            .as_array()
-            .map(|names| names.iter().filter_map(|n| n.as_str().map(str::to_owned)).collect())
-            .unwrap_or_default();
-        let profile = security.seccomp.unwrap_or_default();
-        match v1::security_profile::ProfileType::try_from(profile.profile_type) {
-            // The zero value, so also what an absent profile reads as: on by default.
-            Ok(v1::security_profile::ProfileType::RuntimeDefault) => Ok(Some(seccomp::default_profile(&set))),
-            Ok(v1::security_profile::ProfileType::Unconfined) => Ok(None),
-            Ok(v1::security_profile::ProfileType::Localhost) => {
-                seccomp::local_profile(&profile.localhost_ref).map(Some).map_err(invalid)
+    fn confine(&self, process: &Value) -> Result<Option<Confine>> {
+        let bounding = process["capabilities"]["bounding"].as_array().into_iter().flatten();
+        let capabilities: Vec<String> = bounding.filter_map(|name| name.as_str().map(str::to_owned)).collect();
+        let keep = capabilities::mask(&capabilities);
+        let profile = match profile_type(self.config)? {
+            ProfileType::Unconfined => return Ok(None),
+            ProfileType::RuntimeDefault => Profile::Default { capabilities },
+            ProfileType::Localhost => {
+                let path = self.security().seccomp.unwrap_or_default().localhost_ref;
+                Profile::local(&path).map_err(|error| invalid(error.to_string()))?
             }
-            Err(_) => Err(invalid(format!("unknown seccomp profile type {}", profile.profile_type))),
-        }
+        };
+        Ok(Some(Confine { profile, keep }))
     }
 
     /// Version 1 hierarchy by hierarchy: what libcontainer makes of a mount of that type could be written to, and it

@@ -1,24 +1,18 @@
-//! The last step inside a container before the image's program: is it there, may it run, and, for additional
-//! commands, the seccomp filter, which libcontainer loads for the first process only.
+//! The last step inside a container before the image's program: is it there, may it run, and what confines it.
 
 use std::{
     ffi::CString,
     path::{Path, PathBuf},
 };
 
-use libcontainer::{
-    seccomp::initialize_seccomp,
-    workload::{Executor, ExecutorError, ExecutorValidationError},
-};
-use oci_spec::runtime::{LinuxSeccomp, Spec};
+use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
+use oci_spec::runtime::Spec;
 
-const LAST_CAPABILITY: u32 = 40;
+use crate::seccomp::Confinement;
 
 #[derive(Clone)]
 pub(super) struct Program {
-    /// The filter to load, and the capabilities (by bit) that stay in the bounding set. Until then the process has what
-    /// loading a filter needs; executing the program takes it away, since it is not in the bounding set any more.
-    pub(super) confine: Option<(LinuxSeccomp, u64)>,
+    pub(super) confinement: Option<Confinement>,
 }
 
 fn find(name: &str, search: &str) -> Result<PathBuf, String> {
@@ -64,30 +58,33 @@ fn arguments(spec: &Spec) -> Option<(&Vec<String>, String)> {
     Some((process.args().as_ref()?, search.to_owned()))
 }
 
-fn limit(keep: u64) {
-    for capability in 0..=LAST_CAPABILITY {
-        if keep & (1 << capability) == 0 {
-            // SAFETY: plain numbers. A capability this kernel lacks needs no dropping.
-            unsafe { libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(capability), 0, 0, 0) };
-        }
+/// Takes on what confines the process and executes the program. What is allocated here was allocated before, since
+/// afterwards the profile may forbid it.
+fn execute(confinement: Option<&Confinement>, path: &Path, arguments: &[String]) -> Result<(), String> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let c = |bytes: &[u8]| CString::new(bytes).map_err(|_| "an argument holds a null byte".to_owned());
+    let name = c(path.as_os_str().as_bytes())?;
+    let arguments = arguments.iter().map(|a| c(a.as_bytes())).collect::<Result<Vec<CString>, _>>()?;
+    let mut pointers: Vec<*const libc::c_char> = arguments.iter().map(|a| a.as_ptr()).collect();
+    pointers.push(std::ptr::null());
+    if let Some(confinement) = confinement {
+        confinement.apply().map_err(|error| format!("cannot load the seccomp filter: {error}"))?;
     }
+    // SAFETY: the name and the arguments are nul-terminated and live through the call; the list ends with null.
+    unsafe { libc::execv(name.as_ptr(), pointers.as_ptr()) };
+    Err(format!("exec {path:?}: {}", plain(&std::io::Error::last_os_error())))
 }
 
 impl Executor for Program {
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
         let (arguments, search) = arguments(spec).ok_or(ExecutorError::InvalidArg)?;
         let name = arguments.first().ok_or(ExecutorError::InvalidArg)?;
-        let path = find(name, &search).map_err(ExecutorError::Other)?;
-        let c = |text: &str| CString::new(text).map_err(|_| ExecutorError::InvalidArg);
-        let path = c(&path.display().to_string())?;
-        let arguments = arguments.iter().map(|a| c(a)).collect::<Result<Vec<CString>, _>>()?;
-        if let Some((filter, keep)) = &self.confine {
-            limit(*keep);
-            initialize_seccomp(filter).map_err(|error| ExecutorError::Other(error.to_string()))?;
-        }
-        nix::unistd::execv(&path, &arguments)
-            .map(|never| match never {})
-            .map_err(|error| ExecutorError::Other(format!("exec {path:?}: {error}")))
+        let done = find(name, &search).and_then(|path| execute(self.confinement.as_ref(), &path, arguments));
+        done.map_err(|error| {
+            // Nobody waits for an answer any more: it goes where the program's own words would.
+            eprintln!("unable to start container process: {error}");
+            ExecutorError::Other(error)
+        })
     }
 
     fn validate(&self, spec: &Spec) -> Result<(), ExecutorValidationError> {

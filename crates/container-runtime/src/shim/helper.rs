@@ -20,10 +20,10 @@ use nix::{
     },
     unistd::{ForkResult, fork},
 };
-use oci_spec::runtime::{LinuxSeccomp, Spec};
 
 use crate::{
-    capabilities,
+    protocol::Start,
+    seccomp::Confinement,
     shim::{executor::Program, signals},
 };
 
@@ -112,17 +112,23 @@ fn with_stdio(builder: ContainerBuilder, stdio: Stdio) -> ContainerBuilder {
 }
 
 /// Makes the container; its first process waits for [`release`]. Answers that process.
-pub(super) fn create(id: &str, bundle: &Path, state: &Path, stdio: Stdio) -> Result<i32, String> {
+pub(super) fn create(start: &Start, stdio: Stdio) -> Result<i32, String> {
     in_child(|| {
+        let state = &start.state;
         fs::create_dir_all(state).map_err(|e| format!("cannot create {}: {e}", state.display()))?;
-        let builder = with_stdio(ContainerBuilder::new(id.to_owned(), SyscallType::default()), stdio)
-            .with_executor(Program { confine: None })
+        let builder = with_stdio(ContainerBuilder::new(start.container.clone(), SyscallType::default()), stdio)
+            .with_executor(program(start)?)
             .with_root_path(state)
             .map_err(|e| explain(&e))?;
-        let container =
-            builder.as_init(bundle).with_systemd(false).with_detach(true).build().map_err(|e| explain(&e))?;
+        let builder = builder.as_init(&start.bundle).with_systemd(false).with_detach(true);
+        let container = builder.build().map_err(|e| explain(&e))?;
         container.pid().map(|pid| pid.as_raw()).ok_or_else(|| "the container has no process".into())
     })
+}
+
+fn program(start: &Start) -> Result<Program, String> {
+    let confinement = start.filter.as_deref().map(Confinement::read).transpose();
+    Ok(Program { confinement: confinement.map_err(|e| format!("cannot read the container's seccomp filter: {e}"))? })
 }
 
 /// Lets the first process of a container go on to the image's program.
@@ -135,26 +141,16 @@ pub(super) fn release(id: &str, state: &Path) -> Result<(), String> {
     stream.write_all(b"start container").map_err(|e| format!("cannot release the container: {e}"))
 }
 
-/// The container's own filter and bounding set, for one more process in it.
-fn confinement(bundle: &Path) -> Result<Option<(LinuxSeccomp, u64)>, String> {
-    let spec = Spec::load(bundle.join("config.json")).map_err(|e| explain(&e))?;
-    let Some(filter) = spec.linux().as_ref().and_then(|linux| linux.seccomp().clone()) else { return Ok(None) };
-    let set = spec.process().as_ref().and_then(|p| p.capabilities().as_ref()?.bounding().clone());
-    let names: Vec<String> = set.iter().flatten().map(ToString::to_string).collect();
-    Ok(Some((filter, capabilities::mask(&names))))
-}
-
 /// Runs one more process in a container. Answers it.
-pub(super) fn exec(id: &str, bundle: &Path, state: &Path, process: &Path, stdio: Stdio) -> Result<i32, String> {
+pub(super) fn exec(start: &Start, process: &Path, stdio: Stdio) -> Result<i32, String> {
     in_child(|| {
-        let root = state.join(id);
-        let mut container = Container::load(root).map_err(|e| explain(&e))?;
+        let mut container = Container::load(start.state.join(&start.container)).map_err(|e| explain(&e))?;
         if container.status() != ContainerStatus::Running {
             container.set_status(ContainerStatus::Running).save().map_err(|e| explain(&e))?;
         }
-        let builder = with_stdio(ContainerBuilder::new(id.to_owned(), SyscallType::default()), stdio)
-            .with_executor(Program { confine: confinement(bundle)? })
-            .with_root_path(state)
+        let builder = with_stdio(ContainerBuilder::new(start.container.clone(), SyscallType::default()), stdio)
+            .with_executor(program(start)?)
+            .with_root_path(&start.state)
             .map_err(|e| explain(&e))?;
         let pid = builder.as_tenant().with_detach(true).with_process(Some(process)).build().map_err(|e| explain(&e))?;
         Ok(pid.as_raw())

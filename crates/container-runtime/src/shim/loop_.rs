@@ -14,7 +14,7 @@ use nix::{
         socket::{MsgFlags, SockFlag, accept4},
         wait::{WaitPidFlag, WaitStatus, waitpid},
     },
-    unistd::{Pid, getpid},
+    unistd::Pid,
 };
 
 use crate::{
@@ -153,7 +153,7 @@ impl Shim {
         let Ok(fd) = accept4(self.listener.as_raw_fd(), SockFlag::SOCK_CLOEXEC) else { return };
         // SAFETY: the descriptor is fresh and ours.
         let connection = unsafe { OwnedFd::from_raw_fd(fd) };
-        let hello = Hello { pid: getpid().as_raw(), init: self.init, error: None };
+        let hello = Hello::new(self.init, None);
         if packet::send(connection.as_raw_fd(), &hello, &[]).is_err() {
             return;
         }
@@ -248,17 +248,17 @@ impl Shim {
         if self.execs.len() >= EXECS {
             return (Err(format!("{EXECS} commands are running in this pod already")), None);
         }
-        let (bundle, state) = match self.container(id) {
+        let container = match self.container(id) {
             Ok(c) if c.status.finished_at != 0 => return (Err("the container has ended".into()), None),
-            Ok(c) => (c.started.bundle.clone(), c.started.state.clone()),
+            Ok(c) => &c.started,
             Err(error) => return (Err(error), None),
         };
         let started = if tty {
-            with_terminal(&exec, |stdio| helper::exec(id, &bundle, &state, process, stdio))
+            with_terminal(&exec, |stdio| helper::exec(container, process, stdio))
                 .map(|(pid, master)| (pid, Some(master)))
         } else {
             match <[OwnedFd; 3]>::try_from(fds) {
-                Ok(fds) => helper::exec(id, &bundle, &state, process, Stdio::Descriptors(fds)).map(|pid| (pid, None)),
+                Ok(fds) => helper::exec(container, process, Stdio::Descriptors(fds)).map(|pid| (pid, None)),
                 Err(_) => Err("three descriptors are needed".into()),
             }
         };

@@ -96,13 +96,11 @@ impl Process {
         self.outputs[0].file = Some(stdout.into());
         self.outputs[1].file = Some(stderr.into());
         let stdio = Stdio::Descriptors([stdin_child, stdout_child, stderr_child]);
-        helper::create(&self.started.container, &self.started.bundle, &self.started.state, stdio)
+        helper::create(&self.started, stdio)
     }
 
     fn create_with_terminal(&mut self) -> Result<i32, String> {
-        let (pid, master) = with_terminal(&self.started.container, |stdio| {
-            helper::create(&self.started.container, &self.started.bundle, &self.started.state, stdio)
-        })?;
+        let (pid, master) = with_terminal(&self.started.container, |stdio| helper::create(&self.started, stdio))?;
         streams::nonblocking(&master).map_err(text)?;
         if self.started.stdin {
             self.stdin = Some(master.try_clone().map_err(text)?);

@@ -60,7 +60,7 @@ pub(super) fn run() -> i32 {
 }
 
 fn answer(control: &OwnedFd, init: Option<i32>, error: Option<String>) {
-    let hello = Hello { pid: getpid().as_raw(), init, error };
+    let hello = Hello::new(init, error);
     // Whoever asked is gone if this fails; the caller ends then too.
     packet::send(control.as_raw_fd(), &hello, &[]).unwrap_or_default();
 }

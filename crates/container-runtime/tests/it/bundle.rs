@@ -36,6 +36,7 @@ fn layer() -> Vec<u8> {
     for applet in [
         "sh", "echo", "cat", "sleep", "true", "false", "id", "env", "ls", "kill", "ip", "nc", "wget", "hostname", "ps",
         "touch", "mount", "grep", "dd", "tail", "mknod", "stty", "unshare", "tr", "head", "yes", "trap", "test",
+        "mkdir",
     ] {
         let mut link = header(&format!("bin/{applet}"), tar::EntryType::Symlink, 0o777, 0);
         tar.append_link(&mut link, format!("bin/{applet}"), "busybox").unwrap();

@@ -7,6 +7,7 @@ mod bundle;
 mod node;
 mod scenarios;
 mod stream;
+mod system_calls;
 
 use std::process::ExitCode;
 

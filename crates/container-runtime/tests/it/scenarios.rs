@@ -8,7 +8,12 @@ use crate::node::{
     Node, Scenario, container_config, create, eventually, exec, exited, log_lines, output, run_sandbox, sandbox_config,
     start, status,
 };
-use crate::stream::sessions_and_terminals;
+use crate::{
+    stream::sessions_and_terminals,
+    system_calls::{
+        a_profile_of_the_node_denies_and_allows, broken_profiles_are_told, the_default_profile_confines_all_processes,
+    },
+};
 
 macro_rules! table {
     ($($name:ident),* $(,)?) => { vec![$((stringify!($name), $name as Scenario)),*] };
@@ -27,6 +32,9 @@ pub(crate) fn all() -> Vec<(&'static str, Scenario)> {
         shared_and_host_namespaces,
         failures_are_told_and_leave_nothing,
         sessions_and_terminals,
+        the_default_profile_confines_all_processes,
+        a_profile_of_the_node_denies_and_allows,
+        broken_profiles_are_told,
     ]
 }
 
