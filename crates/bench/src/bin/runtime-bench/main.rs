@@ -32,6 +32,9 @@ struct Options {
     /// Without a seccomp profile.
     #[arg(long)]
     unconfined: bool,
+    /// The executable the shims run, such as a `knarr` of the same version; the driver's own by default.
+    #[arg(long, default_value = "/proc/self/exe")]
+    shim: PathBuf,
 }
 
 fn main() -> ExitCode {
@@ -60,7 +63,7 @@ fn measure(options: &Options) -> anyhow::Result<()> {
         cgroup_root: group.pods().to_owned(),
         network: cni::Config::new(machine::POD_RANGE.parse()?, root.join("network")),
         registries: images::Registries::default(),
-        shim_command: ("/proc/self/exe".into(), vec!["shim".into()]),
+        shim_command: (options.shim.clone(), vec!["shim".into()]),
         root,
     };
     let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
