@@ -16,6 +16,8 @@ pub(crate) struct Target {
 pub(crate) struct Targets {
     pub(crate) all: Vec<Target>,
     pub(crate) local: Vec<Target>,
+    /// Whatever serves anywhere, be it ready or not.
+    pub(crate) serving: Vec<Target>,
 }
 
 /// The targets of the port of this name and protocol. Ready endpoints are used; while there are none, those that
@@ -47,5 +49,6 @@ pub(crate) fn targets(slices: &[EndpointSlice], port_name: &str, protocol: &str,
             ready
         }
     };
-    Targets { all: ready_or_serving(false), local: ready_or_serving(true) }
+    let serving = gather(|c| c.serving.unwrap_or(true), false);
+    Targets { all: ready_or_serving(false), local: ready_or_serving(true), serving }
 }

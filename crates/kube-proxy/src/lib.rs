@@ -2,6 +2,7 @@
 //! one nftables transaction in a table of our own. Foreign rules are neither read nor touched.
 
 mod endpoints;
+mod flows;
 mod proxy;
 mod rules;
 mod service;

@@ -9,6 +9,7 @@ use controller_runtime::{Backoff, Change, Informers, Key, Lister, Subscription, 
 use netlink::nft::{self, NftError};
 
 use crate::{
+    flows::{self, UdpDoors},
     rules::{self, Door, Rules},
     service::doors,
     sysctl,
@@ -52,6 +53,7 @@ pub fn start(config: Config, client: Client, tasks: &Tasks) -> Result<(), ProxyE
         slices: informers.watch(),
         doors: BTreeMap::new(),
         programmed: None,
+        udp: UdpDoors::default(),
     };
     tasks.spawn("kube-proxy", async move {
         informers.synced().await;
@@ -67,6 +69,8 @@ struct Proxy {
     doors: BTreeMap<Key, Vec<Door>>,
     /// What the kernel has; none when that is not known.
     programmed: Option<Rules>,
+    /// What tracked flows accord with.
+    udp: UdpDoors,
 }
 
 impl Proxy {
@@ -145,6 +149,23 @@ impl Proxy {
             nft::apply(&transaction).await?;
         }
         self.programmed = Some(wanted);
+        self.flush().await;
         Ok(())
+    }
+
+    /// Ends the UDP flows that follow the rules from before. Only if a UDP door changed; the list may be long.
+    async fn flush(&mut self) {
+        let now = UdpDoors::of(self.doors.values().flatten());
+        if now == self.udp {
+            return;
+        }
+        let before = std::mem::replace(&mut self.udp, now.clone());
+        match tokio::task::spawn_blocking(move || flows::flush(&before, &now)).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(flows)) => tracing::debug!(flows, "stale UDP flows ended"),
+            // They end by themselves when their clients pause.
+            Ok(Err(error)) => tracing::error!(%error, "stale UDP flows cannot be ended"),
+            Err(error) => tracing::error!(%error, "stale UDP flows cannot be ended"),
+        }
     }
 }

@@ -58,6 +58,14 @@ pub(crate) enum Match {
     },
 }
 
+impl Match {
+    pub(crate) fn protocol(&self) -> Protocol {
+        match self {
+            Self::Address { protocol, .. } | Self::NodePort { protocol, .. } => *protocol,
+        }
+    }
+}
+
 /// The key as nft writes it.
 impl fmt::Display for Match {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -84,6 +92,8 @@ pub(crate) struct Door {
     pub(crate) masquerade: bool,
     /// There are targets on other nodes which the traffic policy keeps out of reach: drop instead of refusing.
     pub(crate) drop_when_empty: bool,
+    /// The endpoints that flows from before may go on with.
+    pub(crate) serving: Vec<Target>,
 }
 
 /// Shared chains there are from the start for so many targets a door. More double them.

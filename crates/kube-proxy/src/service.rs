@@ -40,13 +40,14 @@ pub(crate) fn doors(service: &Service, slices: &[EndpointSlice], node: &str) -> 
         let Some(protocol) = Protocol::parse(port.protocol.as_deref().unwrap_or("TCP")) else { continue };
         let Ok(number) = u16::try_from(port.port) else { continue };
         let found = targets(slices, port.name.as_deref().unwrap_or_default(), protocol.name(), node);
-        let pick = |local: bool, Targets { all, local: here }: Targets| if local { here } else { all };
+        let pick = |local: bool, Targets { all, local: here, .. }: Targets| if local { here } else { all };
         doors.push(Door {
             at: Match::Address { address: cluster_ip, protocol, port: number },
             targets: pick(internal_local, found.clone()),
             affinity,
             masquerade: false,
             drop_when_empty: internal_local && !found.all.is_empty(),
+            serving: found.serving.clone(),
         });
         let external = |at: Match| Door {
             at,
@@ -54,6 +55,7 @@ pub(crate) fn doors(service: &Service, slices: &[EndpointSlice], node: &str) -> 
             affinity,
             masquerade: !external_local,
             drop_when_empty: external_local && !found.all.is_empty(),
+            serving: found.serving.clone(),
         };
         doors.extend(outside.iter().map(|a| external(Match::Address { address: *a, protocol, port: number })));
         if let Some(node_port) = port.node_port.and_then(|p| u16::try_from(p).ok()).filter(|p| *p > 0) {

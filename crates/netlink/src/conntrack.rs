@@ -32,6 +32,7 @@ pub struct Flow {
     pub source_port: u16,
     pub destination_port: u16,
     pub reply_source: IpAddr,
+    pub reply_source_port: u16,
 }
 
 pub struct Conntrack {
@@ -73,8 +74,8 @@ impl Conntrack {
     fn parse(body: &[u8]) -> Option<Flow> {
         let (protocol, source, destination, source_port, destination_port) =
             tuple(attribute(body, FIXED, CTA_TUPLE_ORIG)?)?;
-        let (_, reply_source, ..) = tuple(attribute(body, FIXED, CTA_TUPLE_REPLY)?)?;
-        Some(Flow { protocol, source, destination, source_port, destination_port, reply_source })
+        let (_, reply_source, _, reply_source_port, _) = tuple(attribute(body, FIXED, CTA_TUPLE_REPLY)?)?;
+        Some(Flow { protocol, source, destination, source_port, destination_port, reply_source, reply_source_port })
     }
 
     /// Deletes the flows that `stale` picks; answers how many. One listing, whatever the number of services.

@@ -70,9 +70,9 @@ fn at(protocol: Protocol) -> Match {
 }
 
 fn door(at: Match, pods: &[u8]) -> Door {
-    let targets = pods.iter().map(|p| target(*p)).collect();
+    let targets: Vec<Target> = pods.iter().map(|p| target(*p)).collect();
     let masquerade = matches!(at, Match::NodePort { .. });
-    Door { at, targets, affinity: None, masquerade, drop_when_empty: false }
+    Door { at, serving: targets.clone(), targets, affinity: None, masquerade, drop_when_empty: false }
 }
 
 fn rules(doors: &[Door]) -> Rules {
@@ -133,6 +133,45 @@ fn datagrams_are_carried() {
         let mut answer = [0; 1];
         socket.recv(&mut answer).unwrap();
         assert_eq!(&answer, b"3");
+    });
+}
+
+/// What answers to a datagram from the socket.
+fn ask(socket: &UdpSocket) -> Result<String, std::io::ErrorKind> {
+    socket.send(b"?").map_err(|e| e.kind())?;
+    let mut answer = [0; 8];
+    let length = socket.recv(&mut answer).map_err(|e| e.kind())?;
+    Ok(String::from_utf8_lossy(&answer[..length]).into_owned())
+}
+
+#[test]
+fn udp_flows_follow_the_endpoints_when_flushed() {
+    in_namespace(async || {
+        let node_port = Match::NodePort { protocol: Protocol::Udp, port: 30053 };
+        let doors = |pods: &[u8]| [door(at(Protocol::Udp), pods), door(node_port, pods)];
+        let (first, second) = (doors(&[3]), doors(&[4]));
+        let udp = |doors: &[Door]| crate::flows::UdpDoors::of(doors.iter());
+        let client = |to: &str| {
+            let socket = UdpSocket::bind("192.0.2.7:0").unwrap();
+            socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+            socket.connect(to).unwrap();
+            socket
+        };
+        // Translation, and so tracking, is on in a namespace from its first rule on.
+        replace(&Rules::default()).await;
+        let (cluster, node) = (client("10.96.0.5:80"), client("192.0.2.7:30053"));
+        assert_eq!(ask(&node), Err(std::io::ErrorKind::ConnectionRefused), "there is no Service yet");
+        step(&Rules::default(), &rules(&first)).await;
+        assert_eq!(ask(&node), Err(std::io::ErrorKind::ConnectionRefused), "the flow knows none");
+        assert_eq!(crate::flows::flush(&udp(&[]), &udp(&first)).unwrap(), 1);
+        assert_eq!((ask(&cluster), ask(&node)), (Ok("3".into()), Ok("3".into())));
+        step(&rules(&first), &rules(&second)).await;
+        assert_eq!((ask(&cluster), ask(&node)), (Ok("3".into()), Ok("3".into())), "the flows stay as they are");
+        assert_eq!(crate::flows::flush(&udp(&first), &udp(&second)).unwrap(), 2);
+        assert_eq!((ask(&cluster), ask(&node)), (Ok("4".into()), Ok("4".into())));
+        assert_eq!(crate::flows::flush(&udp(&second), &udp(&second)).unwrap(), 0);
+        step(&rules(&second), &Rules::default()).await;
+        assert_eq!(crate::flows::flush(&udp(&second), &udp(&[])).unwrap(), 2, "the Service went");
     });
 }
 
