@@ -21,6 +21,8 @@ pub(crate) struct Hierarchies {
     pub(crate) v1: BTreeMap<String, PathBuf>,
     /// The version 2 mount point, where it carries the controllers.
     pub(crate) v2: Option<PathBuf>,
+    /// Those that version 2 carries, if it carries any of weight.
+    pub(crate) controllers: Vec<String>,
     /// All distinct mount points.
     pub(crate) mounts: Vec<PathBuf>,
 }
@@ -43,11 +45,16 @@ const CONTROLLERS: [&str; 12] = [
 impl Hierarchies {
     /// Reads the mounts of this process.
     pub(crate) fn detect() -> io::Result<Self> {
-        Ok(Self::parse(&fs::read_to_string("/proc/self/mountinfo")?))
+        let mut found = Self::parse(&fs::read_to_string("/proc/self/mountinfo")?);
+        if let Some(mount) = &found.v2 {
+            let text = fs::read_to_string(mount.join("cgroup.controllers"))?;
+            found.controllers = text.split_whitespace().map(str::to_owned).collect();
+        }
+        Ok(found)
     }
 
     fn parse(mountinfo: &str) -> Self {
-        let mut found = Self { v1: BTreeMap::new(), v2: None, mounts: Vec::new() };
+        let mut found = Self { v1: BTreeMap::new(), v2: None, controllers: Vec::new(), mounts: Vec::new() };
         let mut unified = None;
         for line in mountinfo.lines() {
             let Some((left, right)) = line.split_once(" - ") else { continue };
@@ -111,6 +118,11 @@ impl Hierarchies {
             all.extend(parts.map(|part| (part.to_owned(), directory.clone())));
         }
         all
+    }
+
+    /// Whether containers can be limited by this controller.
+    pub(crate) fn has(&self, controller: &str) -> bool {
+        self.v1.contains_key(controller) || self.controllers.iter().any(|known| known == controller)
     }
 
     pub(crate) fn is_v2(&self) -> bool {

@@ -217,7 +217,7 @@ impl Runtime {
     }
 
     pub(crate) fn parts<'a>(
-        &self,
+        &'a self,
         record: &'a ContainerRecord,
         sandbox: &'a Sandbox,
         image: &'a ImageConfig,
@@ -240,6 +240,7 @@ impl Runtime {
             None => None,
         };
         Ok(OwnedParts {
+            hierarchies: &self.inner.hierarchies,
             folder: self.inner.layout.sandbox(&sandbox.record.id),
             cgroup_v1: self.inner.hierarchies.named_v1(&record.cgroup),
             record,
@@ -406,6 +407,7 @@ impl Runtime {
 pub(crate) struct OwnedParts<'a> {
     folder: PathBuf,
     cgroup_v1: Vec<(String, PathBuf)>,
+    hierarchies: &'a cgroup::Hierarchies,
     record: &'a ContainerRecord,
     sandbox: &'a Sandbox,
     image: &'a ImageConfig,
@@ -425,6 +427,7 @@ impl OwnedParts<'_> {
             sandbox_folder: &self.folder,
             cgroup: &self.record.cgroup,
             cgroup_v1: self.cgroup_v1.clone(),
+            hierarchies: self.hierarchies,
             shim: self.shim,
             init: self.init,
             target: self.target,

@@ -18,6 +18,7 @@ mod naming;
 mod network;
 mod packet;
 mod protocol;
+mod resources;
 mod runtime;
 mod runtime_service;
 mod sandbox;

@@ -9,8 +9,8 @@ use crate::{
     disk,
     error::internal,
     protocol::{Call, now},
+    resources,
     runtime::Runtime,
-    stats::update_resources,
     status::matches,
     writable_layer,
 };
@@ -129,10 +129,12 @@ impl RuntimeService for Runtime {
     ) -> Result<v1::UpdateContainerResourcesResponse> {
         let container = self.container(&request.container_id)?;
         let wanted = request.linux.ok_or_else(|| CriError::invalid_argument("no resources are given"))?;
+        let hierarchies = &self.inner.hierarchies;
+        resources::resources(&wanted, hierarchies).map_err(|error| CriError::invalid_argument(error.to_string()))?;
         if container.is_running() {
             let (hierarchies, group) = (self.inner.hierarchies.clone(), container.record.cgroup.clone());
             let new = wanted.clone();
-            self.blocking(move || update_resources(&hierarchies, &group, &new))
+            self.blocking(move || resources::update(&hierarchies, &group, &new))
                 .await?
                 .map_err(internal("failed to update resources"))?;
         }
@@ -248,6 +250,10 @@ impl RuntimeService for Runtime {
         };
         Ok(v1::StatusResponse {
             status: Some(v1::RuntimeStatus { conditions: vec![ready("RuntimeReady"), ready("NetworkReady")] }),
+            runtime_handlers: vec![v1::RuntimeHandler {
+                name: String::new(),
+                features: Some(v1::RuntimeHandlerFeatures { recursive_read_only_mounts: true, user_namespaces: false }),
+            }],
             ..v1::StatusResponse::default()
         })
     }

@@ -9,7 +9,14 @@ use cri::{CriError, v1};
 use images::ImageConfig;
 use serde_json::{Map, Value, json};
 
-use crate::{capabilities, seccomp::Profile, user};
+use crate::{
+    capabilities,
+    cgroup::Hierarchies,
+    mounts::{self, Propagation},
+    resources,
+    seccomp::Profile,
+    user,
+};
 
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -23,6 +30,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) cgroup: &'a Path,
     /// Under version 1, its directory in each hierarchy and what the hierarchy is called.
     pub(crate) cgroup_v1: Vec<(String, PathBuf)>,
+    pub(crate) hierarchies: &'a Hierarchies,
     /// The process that holds the pod's namespaces, and the first process of a shared one.
     pub(crate) shim: i32,
     pub(crate) init: Option<i32>,
@@ -100,7 +108,7 @@ impl Parts<'_> {
         let mut linux = Map::new();
         linux.insert("cgroupsPath".into(), json!(self.cgroup));
         linux.insert("namespaces".into(), self.namespace_list());
-        linux.insert("resources".into(), self.resources());
+        linux.insert("resources".into(), self.resources()?);
         linux.insert("devices".into(), self.devices()?);
         if !security.privileged {
             linux.insert("maskedPaths".into(), json!(security.masked_paths));
@@ -254,8 +262,9 @@ impl Parts<'_> {
         Value::Array(list)
     }
 
-    fn resources(&self) -> Value {
-        let mut all = resources(&self.linux().resources.unwrap_or_default());
+    fn resources(&self) -> Result<Value> {
+        let given = self.linux().resources.unwrap_or_default();
+        let mut all = resources::resources(&given, self.hierarchies).map_err(|error| invalid(error.to_string()))?;
         let everything = self.security().privileged;
         let mut devices = vec![json!({"allow": everything, "access": "rwm"})];
         for device in &self.config.devices {
@@ -265,7 +274,7 @@ impl Parts<'_> {
             }
         }
         all["devices"] = json!(devices);
-        all
+        Ok(all)
     }
 
     fn devices(&self) -> Result<Value> {
@@ -362,7 +371,8 @@ impl Parts<'_> {
             mounts.push(value);
             root_propagation = root_propagation.max(propagation);
         }
-        let root_propagation = root_propagation.map(|p| if p == 2 { "rshared" } else { "rslave" });
+        // libcontainer knows these words without the `r`, and means it.
+        let root_propagation = root_propagation.map(|p| if p == 2 { "shared" } else { "slave" });
         Ok((mounts, root_propagation))
     }
 }
@@ -375,6 +385,9 @@ fn one_mount(mount: &v1::Mount) -> Result<(Value, Option<u8>)> {
     if !mount.uid_mappings.is_empty() {
         return Err(CriError::unimplemented("idmapped mounts are not supported"));
     }
+    if mount.recursive_read_only && !mount.readonly {
+        return Err(invalid(format!("mount {:?} is recursive_read_only and not readonly", mount.container_path)));
+    }
     let source = Path::new(&mount.host_path);
     if !source.exists() {
         // As Docker did and the kubelet relies on for plain host paths.
@@ -386,6 +399,9 @@ fn one_mount(mount: &v1::Mount) -> Result<(Value, Option<u8>)> {
         Ok(v1::MountPropagation::PropagationBidirectional) => ("rshared", Some(2)),
         _ => ("rprivate", None),
     };
+    if need.is_some() {
+        check_propagation(source, option)?;
+    }
     let access = if mount.readonly { "ro" } else { "rw" };
     let mut options = vec!["rbind", option, access];
     if mount.recursive_read_only {
@@ -397,29 +413,18 @@ fn one_mount(mount: &v1::Mount) -> Result<(Value, Option<u8>)> {
     Ok((value, need))
 }
 
-/// Limits as OCI has them. Zero means "not given" in the CRI.
-pub(crate) fn resources(from: &v1::LinuxContainerResources) -> Value {
-    let mut cpu = Map::new();
-    for (key, value) in [("quota", from.cpu_quota), ("period", from.cpu_period), ("shares", from.cpu_shares)] {
-        if value != 0 {
-            cpu.insert(key.into(), json!(value));
-        }
+/// What the host mounts later comes only by a mount that passes it on. Texts as containerd has them.
+fn check_propagation(source: &Path, option: &str) -> Result<()> {
+    let found = mounts::propagation(source)
+        .map_err(|e| CriError::unknown(format!("failed to look up the mount of {source:?}: {e}")))?;
+    let (mount, wanted, fits) = match (&found, option) {
+        ((mount, kind), "rshared") => (mount, "shared", *kind == Propagation::Shared),
+        ((mount, kind), _) => (mount, "shared or slave", *kind != Propagation::Private),
+    };
+    if fits {
+        return Ok(());
     }
-    for (key, value) in [("cpus", &from.cpuset_cpus), ("mems", &from.cpuset_mems)] {
-        if !value.is_empty() {
-            cpu.insert(key.into(), json!(value));
-        }
-    }
-    let mut resources = json!({"cpu": cpu});
-    if from.memory_limit_in_bytes > 0 {
-        let limit = from.memory_limit_in_bytes;
-        let swap = if from.memory_swap_limit_in_bytes > 0 { from.memory_swap_limit_in_bytes } else { limit };
-        resources["memory"] = json!({"limit": limit, "swap": swap});
-    }
-    if let Some(pids) = from.unified.get("pids.max").and_then(|max| max.parse::<i64>().ok()) {
-        resources["pids"] = json!({"limit": pids});
-    }
-    resources
+    Err(invalid(format!("path {source:?} is mounted on {mount:?} but it is not a {wanted} mount")))
 }
 
 fn id(value: i64) -> Result<u32> {

@@ -1,6 +1,6 @@
 //! What containers use, and new limits for running ones: files of their cgroups.
 
-use std::{fs, io, path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 
 use cri::v1;
 use netlink::Namespace;
@@ -120,71 +120,4 @@ fn interface(line: &str) -> Option<v1::NetworkInterfaceUsage> {
         tx_bytes: some(*numbers.get(8)?),
         tx_errors: some(*numbers.get(10)?),
     })
-}
-
-/// Version 2's weight for version 1's shares, by the kernel's own scale.
-fn weight(shares: i64) -> i64 {
-    1 + (shares.clamp(2, 262_144) - 2) * 9999 / 262_142
-}
-
-/// Changes limits of a running container. Zero means "leave as it is".
-pub(crate) fn update_resources(
-    hierarchies: &Hierarchies,
-    group: &Path,
-    to: &v1::LinuxContainerResources,
-) -> io::Result<()> {
-    let v2 = hierarchies.is_v2();
-    let write = |controller: &str, file: &str, value: String| match hierarchies.directory(controller, group) {
-        Some(directory) => fs::write(directory.join(file), value)
-            .map_err(|e| io::Error::new(e.kind(), format!("cannot write {file}: {e}"))),
-        None => Err(io::Error::other(format!("no cgroup controller {controller}"))),
-    };
-    if to.cpu_shares != 0 {
-        match v2 {
-            true => write("cpu", "cpu.weight", weight(to.cpu_shares).to_string())?,
-            false => write("cpu", "cpu.shares", to.cpu_shares.to_string())?,
-        }
-    }
-    if v2 && to.cpu_quota != 0 {
-        let quota = if to.cpu_quota < 0 { "max".to_owned() } else { to.cpu_quota.to_string() };
-        let period = if to.cpu_period == 0 { 100_000 } else { to.cpu_period };
-        write("cpu", "cpu.max", format!("{quota} {period}"))?;
-    } else {
-        if to.cpu_period != 0 {
-            write("cpu", "cpu.cfs_period_us", to.cpu_period.to_string())?;
-        }
-        if to.cpu_quota != 0 {
-            write("cpu", "cpu.cfs_quota_us", to.cpu_quota.to_string())?;
-        }
-    }
-    for (file, value) in [("cpuset.cpus", &to.cpuset_cpus), ("cpuset.mems", &to.cpuset_mems)] {
-        if !value.is_empty() {
-            write("cpuset", file, value.clone())?;
-        }
-    }
-    if to.memory_limit_in_bytes > 0 {
-        let limit = to.memory_limit_in_bytes.to_string();
-        if v2 {
-            write("memory", "memory.max", limit)?;
-        } else {
-            // Memory may never exceed memory and swap: shrinking goes the other way round.
-            let files = ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"];
-            write("memory", files[0], limit.clone()).and_then(|()| write("memory", files[1], limit.clone())).or_else(
-                |_| write("memory", files[1], limit.clone()).and_then(|()| write("memory", files[0], limit.clone())),
-            )?;
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shares_become_weights_on_the_kernels_scale() {
-        assert_eq!(weight(2), 1);
-        assert_eq!(weight(1024), 39);
-        assert_eq!(weight(262_144), 10_000);
-    }
 }

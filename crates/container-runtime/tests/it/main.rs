@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bundle;
+mod limits;
+mod mounts;
 mod node;
 mod scenarios;
 mod stream;

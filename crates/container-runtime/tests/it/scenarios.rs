@@ -9,6 +9,8 @@ use crate::node::{
     start, status,
 };
 use crate::{
+    limits::{limits_that_cannot_be_held_are_refused, processors_and_processes_are_limited},
+    mounts::{mounts_propagate_as_asked, read_only_may_go_all_the_way_down},
     stream::sessions_and_terminals,
     system_calls::{
         a_profile_of_the_node_denies_and_allows, broken_profiles_are_told, the_default_profile_confines_all_processes,
@@ -35,6 +37,10 @@ pub(crate) fn all() -> Vec<(&'static str, Scenario)> {
         the_default_profile_confines_all_processes,
         a_profile_of_the_node_denies_and_allows,
         broken_profiles_are_told,
+        processors_and_processes_are_limited,
+        limits_that_cannot_be_held_are_refused,
+        mounts_propagate_as_asked,
+        read_only_may_go_all_the_way_down,
     ]
 }
 
