@@ -278,6 +278,7 @@ impl Runtime {
             stdin: record.config.stdin,
             stdin_once: record.config.stdin_once,
             cgroups: self.kill_directories(&record.cgroup),
+            propagating: spec::propagating(&record.config),
             filter: spec::is_confined(&record.config).then(|| self.inner.layout.filter(&record.id)),
         };
         match shim.call(Call::Start(start)).await {

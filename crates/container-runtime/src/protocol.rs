@@ -102,6 +102,16 @@ pub(crate) struct Start {
     pub(crate) cgroups: Vec<PathBuf>,
     /// The system call filter of all its processes.
     pub(crate) filter: Option<PathBuf>,
+    /// All its other mounts are private.
+    pub(crate) propagating: Vec<Propagating>,
+}
+
+/// A source of a container's mount that passes on what is mounted below it later.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Propagating {
+    pub(crate) path: PathBuf,
+    /// From the container to the host too.
+    pub(crate) sends: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

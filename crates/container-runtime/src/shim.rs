@@ -7,6 +7,7 @@ mod helper;
 mod log;
 mod loop_;
 mod process;
+mod propagation;
 mod signals;
 mod streams;
 mod zygote;

@@ -13,6 +13,7 @@ use crate::{
     capabilities,
     cgroup::Hierarchies,
     mounts::{self, Propagation},
+    protocol::Propagating,
     resources,
     seccomp::Profile,
     user,
@@ -411,6 +412,24 @@ fn one_mount(mount: &v1::Mount) -> Result<(Value, Option<u8>)> {
         "destination": mount.container_path, "type": "bind", "source": mount.host_path, "options": options
     });
     Ok((value, need))
+}
+
+/// The sources of mounts that are not private.
+pub(crate) fn propagating(config: &v1::ContainerConfig) -> Vec<Propagating> {
+    let mut found: Vec<Propagating> = Vec::new();
+    for mount in &config.mounts {
+        let sends = match v1::MountPropagation::try_from(mount.propagation) {
+            Ok(v1::MountPropagation::PropagationBidirectional) => true,
+            Ok(v1::MountPropagation::PropagationHostToContainer) => false,
+            _ => continue,
+        };
+        let path = PathBuf::from(&mount.host_path);
+        match found.iter_mut().find(|other| other.path == path) {
+            Some(other) => other.sends |= sends,
+            None => found.push(Propagating { path, sends }),
+        }
+    }
+    found
 }
 
 /// What the host mounts later comes only by a mount that passes it on. Texts as containerd has them.

@@ -24,7 +24,7 @@ use nix::{
 use crate::{
     protocol::Start,
     seccomp::Confinement,
-    shim::{executor::Program, signals},
+    shim::{executor::Program, propagation, signals},
 };
 
 /// A start takes milliseconds; a machine under heavy load, seconds.
@@ -114,6 +114,7 @@ fn with_stdio(builder: ContainerBuilder, stdio: Stdio) -> ContainerBuilder {
 /// Makes the container; its first process waits for [`release`]. Answers that process.
 pub(super) fn create(start: &Start, stdio: Stdio) -> Result<i32, String> {
     in_child(|| {
+        propagation::enter(&start.propagating)?;
         let state = &start.state;
         fs::create_dir_all(state).map_err(|e| format!("cannot create {}: {e}", state.display()))?;
         let builder = with_stdio(ContainerBuilder::new(start.container.clone(), SyscallType::default()), stdio)
