@@ -13,7 +13,13 @@ use std::{
 
 use parking_lot::{Mutex, RwLock};
 
-use crate::{event::Changes, revision::Revision, state::State, watch::Slot};
+use crate::{
+    event::Changes,
+    failpoints::{self, Bug},
+    revision::Revision,
+    state::State,
+    watch::Slot,
+};
 
 pub(crate) struct Hub {
     state: RwLock<Arc<State>>,
@@ -89,7 +95,9 @@ impl Hub {
 
 impl Watches {
     fn deliver(&self, revision: Revision, changes: &Changes) {
-        if let [event] = &**changes {
+        if failpoints::has(Bug::SplitTransaction) && changes.len() > 1 {
+            changes.iter().for_each(|event| self.deliver(revision, &[event.clone()].into()));
+        } else if let [event] = &**changes {
             // The usual case: one key, and each watch sees it at most once.
             for &length in self.lengths.keys().take_while(|length| **length <= event.key.len()) {
                 for slot in self.by_prefix.get(&event.key[..length]).into_iter().flatten() {

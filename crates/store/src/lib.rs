@@ -4,6 +4,11 @@
 
 mod config;
 mod event;
+#[cfg(feature = "failpoints")]
+pub mod failpoints;
+#[cfg(not(feature = "failpoints"))]
+#[path = "failpoints/absent.rs"]
+mod failpoints;
 mod health;
 mod hub;
 mod key_value;
@@ -20,7 +25,9 @@ pub use config::StoreConfig;
 pub use event::{Changes, Event, EventKind};
 pub use health::{Health, Writes};
 pub use key_value::{Key, KeyValue};
-pub use local::recovery::Recovery;
+#[cfg(feature = "failpoints")]
+pub use local::disk::sim;
+pub use local::recovery::{Cut, Recovery};
 pub use open_error::{Damage, OpenError};
 pub use revision::Revision;
 pub use snapshot::{Page, Snapshot};

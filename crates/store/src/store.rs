@@ -27,6 +27,12 @@ impl Store {
         Ok(Store { local: Arc::new(Local::open(config)?) })
     }
 
+    /// Opens the store on a disk in memory.
+    #[cfg(feature = "failpoints")]
+    pub fn open_on(disk: crate::sim::SimDisk, config: StoreConfig) -> Result<Store, OpenError> {
+        Ok(Store { local: Arc::new(Local::open_on(Arc::new(disk), config)?) })
+    }
+
     /// What opening found: a torn tail that was cut, and how much was read.
     pub fn recovery(&self) -> &Recovery {
         self.local.recovery()

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 
 use crate::{
     event::{Changes, Event},
+    failpoints::{self, Bug},
     hub::Hub,
     revision::Revision,
     state::{OutOfWindow, State},
@@ -67,7 +68,14 @@ impl Watch {
         let slot = Arc::new(Slot { prefix: prefix.into(), queue: Mutex::default() });
         let state = hub.join(&slot);
         let mut watch = Watch { hub, slot, seen: after, backlog: None };
-        state.window(after)?;
+        if let Err(error) = state.window(after)
+            && !(failpoints::has(Bug::MissedEventAtCompaction) && after < state.floor)
+        {
+            return Err(error);
+        }
+        if failpoints::has(Bug::WatchGoesBack) {
+            watch.seen = Revision(after.0.saturating_sub(3));
+        }
         watch.backlog = (after < state.revision).then_some(state);
         Ok(watch)
     }
@@ -93,7 +101,7 @@ impl Watch {
             // Asked for before looking at the queue: what was delivered by then is in it.
             let delivered = self.hub.delivered();
             let queue = self.slot.queue.lock();
-            if queue.waiting.is_empty() && !queue.lagged {
+            if queue.waiting.is_empty() && !queue.lagged || failpoints::has(Bug::BookmarkAhead) {
                 self.seen = self.seen.max(delivered);
             }
         }
@@ -134,6 +142,10 @@ impl Slot {
             queue.waiting = VecDeque::new();
             queue.bytes = 0;
         } else {
+            if failpoints::has(Bug::DuplicateEvent) && revision.0.is_multiple_of(5) {
+                queue.waiting.push_back((revision, changes.clone()));
+                queue.bytes += bytes;
+            }
             queue.waiting.push_back((revision, changes.clone()));
             queue.bytes += bytes;
         }
@@ -149,7 +161,8 @@ impl Slot {
     fn poll(&self, waker: &Waker, seen: &mut Revision) -> Poll<Result<Vec<Arc<Event>>, WatchError>> {
         let mut queue = self.queue.lock();
         let mut events = Vec::new();
-        while events.len() < BATCH
+        let split = failpoints::has(Bug::SplitTransaction);
+        while events.len() < if split { 1 } else { BATCH }
             && let Some((revision, changes)) = queue.waiting.pop_front()
         {
             queue.bytes -= changes.iter().map(|event| event.cost()).sum::<usize>();

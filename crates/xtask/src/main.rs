@@ -1,8 +1,9 @@
-//! The project's own chores: `cargo xtask ci`, `arch`, `codegen`.
+//! The project's own chores: `cargo xtask ci`, `arch`, `codegen`, `robustness`.
 
 mod arch;
 mod ci;
 mod codegen;
+mod robustness;
 
 use clap::Parser;
 
@@ -15,6 +16,8 @@ enum Task {
     /// Generate committed code from its sources.
     #[command(subcommand)]
     Codegen(codegen::Generator),
+    /// Random clients and faults against the store, with ever new seeds, until one fails or the time is over.
+    Robustness(robustness::Robustness),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -22,5 +25,6 @@ fn main() -> anyhow::Result<()> {
         Task::Ci => ci::run(),
         Task::Arch => arch::check(),
         Task::Codegen(generator) => generator.run(),
+        Task::Robustness(robustness) => robustness.run(),
     }
 }

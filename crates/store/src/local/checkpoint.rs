@@ -26,6 +26,7 @@ use super::{
     record::{put_bytes, take, take_bytes, take_u32, take_u64},
 };
 use crate::{
+    failpoints,
     key_value::{Key, KeyValue},
     revision::Revision,
     state::Keys,
@@ -60,8 +61,11 @@ pub(crate) fn write(disk: &dyn Disk, revision: Revision, keys: &Keys, stop: &Ato
     let result = write_file(disk, &temporary, revision, keys, stop);
     match result {
         Ok(Some(bytes)) => {
+            failpoints::reach("checkpoint.written");
             disk.rename(&temporary, &name)?;
+            failpoints::reach("checkpoint.renamed");
             disk.sync_dir()?;
+            failpoints::reach("checkpoint.durable");
             Ok(Some(bytes))
         }
         other => {
@@ -85,6 +89,7 @@ fn write_file(
     let salt = frame::fresh_salt();
     let mut writer = Writer { file: disk.create(name)?, salt, offset: 0, unsynced: 0 };
     writer.write(&header(salt, revision))?;
+    failpoints::reach("checkpoint.begun");
     let mut payload = Vec::with_capacity(2 * FRAME_BYTES);
     for kv in keys.values() {
         put_entry(&mut payload, kv);

@@ -20,7 +20,7 @@ use super::{
     queue::{Chore, Queue},
     segment,
 };
-use crate::{revision::Revision, state::State};
+use crate::{failpoints, revision::Revision, state::State};
 
 pub(crate) struct Checkpointer {
     disk: Arc<dyn Disk>,
@@ -87,6 +87,7 @@ impl Checkpointer {
                 if written.is_some() {
                     // Oldest first: what is left after a crash is still an unbroken log.
                     old.iter().try_for_each(|name| remove(&*disk, name))?;
+                    failpoints::reach("checkpoint.done");
                 }
                 Ok(written)
             });
@@ -132,6 +133,7 @@ impl Checkpointer {
 
 /// What an earlier attempt removed already is fine.
 fn remove(disk: &dyn Disk, name: &str) -> io::Result<()> {
+    failpoints::reach("checkpoint.removing");
     match disk.remove(name) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result,

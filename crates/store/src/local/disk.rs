@@ -9,8 +9,12 @@ use std::{
 
 use crate::open_error::OpenError;
 
-#[cfg(test)]
-pub(crate) mod sim;
+#[cfg(any(test, feature = "failpoints"))]
+#[cfg_attr(
+    not(feature = "failpoints"),
+    allow(unreachable_pub, dead_code, reason = "the robustness tests use all of it, from outside")
+)]
+pub mod sim;
 
 const LOCK: &str = "LOCK";
 const FILE_MODE: u32 = 0o600;

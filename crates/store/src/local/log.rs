@@ -11,7 +11,7 @@ use super::{
     record::{self, Kind},
     segment::{self, HEADER, Header},
 };
-use crate::{event::Event, revision::Revision};
+use crate::{event::Event, failpoints, revision::Revision};
 
 /// Why the log did not take a batch.
 #[derive(Debug)]
@@ -94,6 +94,7 @@ impl Log {
             self.synced = self.written;
             return Err(refusal(error));
         }
+        failpoints::reach("log.written");
         self.written += count;
         if let Some(segment) = self.segments.last_mut() {
             segment.bytes = self.written;
@@ -107,6 +108,7 @@ impl Log {
         if self.synced < self.written {
             self.file.sync().map_err(LogError::Poisoned)?;
             self.synced = self.written;
+            failpoints::reach("log.synced");
         }
         Ok(())
     }
@@ -127,6 +129,7 @@ impl Log {
             Ok((file, salt)) => {
                 (self.file, self.salt, self.written, self.synced) = (file, salt, HEADER, HEADER);
                 self.segments.push(Segment { previous, bytes: HEADER });
+                failpoints::reach("log.rotated");
                 Ok(())
             }
             Err(error) => {
@@ -158,8 +161,10 @@ impl Log {
 fn begin_file(disk: &dyn Disk, previous: Revision) -> io::Result<(Box<dyn DiskFile>, u64)> {
     let salt = frame::fresh_salt();
     let mut file = disk.create(&segment::name(previous))?;
+    failpoints::reach("log.file-created");
     file.write_at(&Header { salt, previous }.encode(), 0)?;
     file.sync()?;
+    failpoints::reach("log.file-begun");
     disk.sync_dir()?;
     Ok((file, salt))
 }

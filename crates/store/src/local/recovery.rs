@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     config::StoreConfig,
+    failpoints::{self, Bug},
     open_error::{Damage, OpenError},
     revision::Revision,
     state::{Keys, State, transaction},
@@ -42,6 +43,9 @@ pub struct Recovery {
     pub cut: Option<Cut>,
     /// The newest revision found on disk.
     pub found: Revision,
+    /// The newest transaction among it. What was seen after it, before the store died, is lost: relaxed writes, by
+    /// a power cut.
+    pub kept: Revision,
     /// The revision the store goes on from; greater than `found` after an unclean stop.
     pub revision: Revision,
 }
@@ -69,6 +73,7 @@ pub(crate) fn recover(disk: Arc<dyn Disk>, config: &StoreConfig) -> Result<Recov
     let io = |source| failed(&*disk, "list", "", source);
     let mut names: Vec<String> = disk.list().map_err(io)?.into_iter().map(|(name, _)| name).collect();
     names.sort();
+    failpoints::reach("recovery.listed");
     for name in names.iter().filter(|name| checkpoint::is_temporary(name)) {
         disk.remove(name).map_err(|source| failed(&*disk, "remove", name, source))?;
     }
@@ -80,7 +85,7 @@ pub(crate) fn recover(disk: Arc<dyn Disk>, config: &StoreConfig) -> Result<Recov
 
     let replay = Replay {
         state: State::at(start, keys),
-        report: Recovery { checkpoint: checkpoint.map(|(revision, _)| revision), ..Recovery::default() },
+        report: Recovery { checkpoint: checkpoint.map(|(revision, _)| revision), kept: start, ..Recovery::default() },
         last: segments.first().copied().unwrap_or(start),
         config,
         disk: &disk,
@@ -121,6 +126,9 @@ fn announce(report: &Recovery) {
 /// After an unclean stop, relaxed writes may have been seen and lost. Their numbers are never given
 /// out again.
 fn skip(disk: &dyn Disk, state: &mut State, log: &mut Log) -> Result<(), OpenError> {
+    if failpoints::has(Bug::RevisionDecreasing) {
+        return Ok(());
+    }
     let revision = Revision(state.revision.0 + MAX_UNSYNCED);
     log.stage(Kind::Skip, revision, []);
     state.push(revision, Arc::new([]));
@@ -130,7 +138,9 @@ fn skip(disk: &dyn Disk, state: &mut State, log: &mut Log) -> Result<(), OpenErr
             LogError::Poisoned(source) => source,
         };
         failed(disk, "write to the log in", "", source)
-    })
+    })?;
+    failpoints::reach("recovery.skipped");
+    Ok(())
 }
 
 /// The newest checkpoint that is whole. None at all is fine only if the log is there from the start.
@@ -244,6 +254,7 @@ impl Replay<'_> {
             }
             let cut = file.truncate(end).and_then(|()| file.sync());
             cut.map_err(|source| failed(&**self.disk, "cut the torn end of", &name, source))?;
+            failpoints::reach("recovery.cut");
             self.report.clean = false;
             self.report.cut = Some(Cut { file: self.disk.path(&name), offset: end, bytes: length - end });
         }
@@ -293,6 +304,9 @@ impl Replay<'_> {
         self.last = revision;
         self.report.records += 1;
         self.report.clean = kind == Kind::Closed;
+        if kind == Kind::Transaction {
+            self.report.kept = self.report.kept.max(revision);
+        }
         if revision > self.state.revision {
             let changes =
                 ops.into_iter().map(|(key, value)| Arc::new(transaction::event(&self.state, revision, key, value)));

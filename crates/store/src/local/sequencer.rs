@@ -21,6 +21,7 @@ use super::{
 use crate::{
     config::StoreConfig,
     event::Changes,
+    failpoints::{self, Bug},
     health::Writes,
     hub::Hub,
     revision::Revision,
@@ -157,6 +158,10 @@ impl Sequencer {
             });
             answers.push((request, result));
         }
+        failpoints::reach("batch.prepared");
+        if failpoints::has(Bug::DirtyRead) {
+            self.hub.publish(self.state.clone(), &published);
+        }
         if let Err(error) = self.persist(&before, durable) {
             self.state = before;
             let refusal = self.fail(error);
@@ -164,14 +169,19 @@ impl Sequencer {
             return;
         }
         drop(before);
+        if failpoints::has(Bug::StaleRead) {
+            answer(std::mem::take(&mut answers));
+            std::thread::sleep(Duration::from_millis(1));
+        }
         if !published.is_empty() {
             self.gauges.set_writes(Writes::Ok);
-            self.hub.publish(self.state.clone(), &published);
+            if !failpoints::has(Bug::DirtyRead) {
+                self.hub.publish(self.state.clone(), &published);
+            }
         }
-        for (request, result) in answers {
-            // Whoever no longer waits does not want to know.
-            request.answer.send(result).ok();
-        }
+        failpoints::reach("batch.published");
+        answer(answers);
+        failpoints::reach("batch.answered");
     }
 
     fn apply(&mut self, revision: Revision, changes: &Changes) {
@@ -188,7 +198,9 @@ impl Sequencer {
         let (since, first) = self.relaxed.unwrap_or((Instant::now(), before.revision));
         // Strictly fewer than are skipped: the last revision given out never comes back.
         if durable || self.state.revision.0 - first.0 + BATCH_WRITES as u64 >= MAX_UNSYNCED {
-            self.log.sync()?;
+            if !failpoints::has(Bug::AcknowledgedBeforeSync) {
+                self.log.sync()?;
+            }
             self.relaxed = None;
         } else {
             self.relaxed = Some((since, first));
@@ -308,6 +320,14 @@ impl Sequencer {
         if let Err(error) = self.log.flush().and_then(|()| self.log.sync()) {
             self.fail(error);
         }
+        failpoints::reach("close.marked");
+    }
+}
+
+fn answer(answers: Vec<Answer>) {
+    for (request, result) in answers {
+        // Whoever no longer waits does not want to know.
+        request.answer.send(result).ok();
     }
 }
 

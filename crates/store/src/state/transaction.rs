@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::State;
 use crate::{
     event::{Changes, Event},
+    failpoints::{self, Bug},
     key_value::{Key, KeyValue},
     revision::Revision,
     write::{MAX_KEY_BYTES, MAX_OPS, MAX_VALUE_BYTES, Op, Value, WriteError},
@@ -60,7 +61,9 @@ fn within(what: &'static str, size: usize, limit: usize) -> Result<(), Refused> 
 fn compare(state: &State, op: &Op) -> Result<(), Refused> {
     let current = state.keys.get(op.key());
     let at = current.map(|kv| kv.mod_revision);
+    let lost_update = failpoints::has(Bug::LostUpdate) && matches!(op, Op::Update { .. }) && at.is_some();
     let holds = match op {
+        _ if lost_update => true,
         Op::Create { .. } => at.is_none(),
         Op::Update { expected, .. } | Op::Delete { expected, .. } => at == Some(*expected),
         Op::Put { .. } => true,

@@ -3,7 +3,7 @@
 //! A file's unsynced writes are kept beside its durable content. A power cut keeps of each write
 //! any subset of its sectors, and of the folder's unsynced operations any prefix.
 
-use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 
@@ -13,10 +13,10 @@ use super::{Disk, DiskFile};
 const SECTOR: usize = 64;
 
 /// A sequence of numbers that looks random and is the same for the same seed.
-pub(crate) struct Dice(pub(crate) u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
+    pub fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -26,7 +26,7 @@ impl Dice {
 }
 
 #[derive(Clone, Default)]
-pub(crate) struct SimDisk {
+pub struct SimDisk {
     inner: Arc<Mutex<Inner>>,
 }
 
@@ -42,13 +42,17 @@ struct Inner {
 
 /// What goes wrong, and when.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Faults {
+pub struct Faults {
     /// The disk is gone after this many more operations.
-    pub(crate) dies_after: Option<u64>,
+    pub dies_after: Option<u64>,
     /// Bytes that can still be written.
-    pub(crate) space: Option<u64>,
+    pub space: Option<u64>,
     /// Syncs of files fail.
-    pub(crate) sync_fails: bool,
+    pub sync_fails: bool,
+    /// Writes to files fail, with nothing written.
+    pub write_fails: bool,
+    /// Syncs of files take this long.
+    pub sync_takes: Option<Duration>,
 }
 
 #[derive(Clone, Default)]
@@ -65,12 +69,12 @@ enum Change {
 }
 
 impl SimDisk {
-    pub(crate) fn set(&self, faults: Faults) {
+    pub fn set(&self, faults: Faults) {
         self.inner.lock().faults = faults;
     }
 
     /// The disk as it is found after a power cut.
-    pub(crate) fn after_power_cut(&self, dice: &mut Dice) -> SimDisk {
+    pub fn after_power_cut(&self, dice: &mut Dice) -> SimDisk {
         let inner = self.inner.lock();
         let kept = dice.roll(inner.unsynced_names.len() as u64 + 1) as usize;
         let names = match kept {
@@ -82,7 +86,7 @@ impl SimDisk {
     }
 
     /// The disk as it is found after the process was killed: the kernel kept everything.
-    pub(crate) fn after_kill(&self) -> SimDisk {
+    pub fn after_kill(&self) -> SimDisk {
         let inner = self.inner.lock();
         let mut disk = SimDisk::from(inner.names.clone(), inner.files.clone());
         let new = Arc::get_mut(&mut disk.inner).expect("nobody else has it yet").get_mut();
@@ -222,6 +226,9 @@ impl DiskFile for Handle {
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut inner = self.disk.inner.lock();
         inner.step()?;
+        if inner.faults.write_fails {
+            return Err(io::Error::from_raw_os_error(libc::EIO));
+        }
         let space = inner.faults.space.unwrap_or(u64::MAX);
         let fits = (bytes.len() as u64).min(space) as usize;
         if let Some(space) = &mut inner.faults.space {
@@ -243,10 +250,14 @@ impl DiskFile for Handle {
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        let takes = self.disk.inner.lock().faults.sync_takes;
+        if let Some(takes) = takes {
+            std::thread::sleep(takes);
+        }
         let mut inner = self.disk.inner.lock();
         inner.step()?;
         if inner.faults.sync_fails {
-            return Err(io::Error::other("the disk failed"));
+            return Err(io::Error::from_raw_os_error(libc::EIO));
         }
         let file = &mut inner.files[self.number];
         file.durable = file.content.clone();

@@ -1,0 +1,37 @@
+//! The robustness tests for as long as one likes.
+
+use std::process::Command;
+
+use anyhow::{Context, ensure};
+
+#[derive(clap::Args)]
+pub(crate) struct Robustness {
+    /// How long
+    #[arg(long, default_value_t = 10)]
+    minutes: u64,
+    /// The first seed; the next ones follow
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+impl Robustness {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args([
+            "run",
+            "--release",
+            "--package",
+            "robustness",
+            "--",
+            "run",
+            "--minutes",
+            &self.minutes.to_string(),
+        ]);
+        if let Some(seed) = self.seed {
+            cargo.args(["--seed", &seed.to_string()]);
+        }
+        let status = cargo.status().context("start cargo")?;
+        ensure!(status.success(), "the robustness tests failed: {status}");
+        Ok(())
+    }
+}

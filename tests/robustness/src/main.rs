@@ -1,0 +1,54 @@
+//! `robustness run`: for as long as you like. `robustness host` is the process that it kills.
+
+use std::time::Duration;
+
+use clap::Parser;
+use robustness::{Verdict, host, scenario};
+use tokio::time::Instant;
+
+#[derive(Parser)]
+enum Command {
+    /// Runs all scenarios with ever new seeds, and stops at the first that fails
+    Run {
+        #[arg(long, default_value_t = 10)]
+        minutes: u64,
+        /// The first seed; the next ones follow
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+    /// A store behind a socket
+    #[command(hide = true)]
+    Host(host::Options),
+}
+
+#[tokio::main(worker_threads = 2)]
+async fn main() -> anyhow::Result<()> {
+    match Command::parse() {
+        Command::Host(options) => host::run(options).await,
+        Command::Run { minutes, seed } => run(Duration::from_secs(minutes * 60), seed).await,
+    }
+}
+
+async fn run(duration: Duration, seed: Option<u64>) -> anyhow::Result<()> {
+    let program = std::env::current_exe()?;
+    let first = seed.unwrap_or_else(|| u64::from(std::process::id()) << 20);
+    let (begun, mut total) = (Instant::now(), Verdict::default());
+    println!("first seed {first}");
+    for seed in first.. {
+        if begun.elapsed() >= duration {
+            break;
+        }
+        let verdict = match seed % 4 {
+            0 => Verdict::of(&scenario::kill::run(&program, seed, 12).await.0),
+            _ => Verdict::of(&scenario::memory::run(seed, 12).await),
+        };
+        anyhow::ensure!(verdict.violations.is_empty(), "seed {seed}: {verdict}");
+        total.calls += verdict.calls;
+        total.events += verdict.events;
+        total.watches += verdict.watches;
+        total.restarts += verdict.restarts;
+        total.undecided += verdict.undecided;
+    }
+    println!("{total}");
+    Ok(())
+}

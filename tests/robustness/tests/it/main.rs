@@ -1,0 +1,4 @@
+//! A minute or two of every scenario. `ROBUSTNESS_SEED` repeats one.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod store;
