@@ -4,6 +4,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+pub mod api_server;
 pub mod child;
 pub mod local;
 
@@ -68,6 +69,8 @@ pub enum Written {
     Done {
         revision: Revision,
     },
+    /// It happened, at a revision that was not told.
+    DoneSomewhen,
     /// This key was not at the expected revision; what it was at, where the backend says so.
     Conflict {
         key: String,

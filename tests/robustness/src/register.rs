@@ -22,6 +22,8 @@ pub enum Op {
 #[derive(Clone, Debug)]
 pub enum Outcome {
     Done(Revision),
+    /// At a revision that was not told.
+    DoneSomewhen,
     /// What stood in the way, where it was told.
     Conflict(Option<Option<Version>>),
     Unknown,
@@ -70,7 +72,7 @@ impl Model for Register {
                 let held = value.clone().map(|value| (value, Some(*revision)));
                 (grows && key.may_meet(*expected)).then_some(Key { held, newest: *revision })
             }
-            Op::Write { expected, value, outcome: Outcome::Unknown } => {
+            Op::Write { expected, value, outcome: Outcome::Unknown | Outcome::DoneSomewhen } => {
                 let held = value.clone().map(|value| (value, None));
                 key.may_meet(*expected).then_some(Key { held, newest: key.newest })
             }

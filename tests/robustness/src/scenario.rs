@@ -2,6 +2,7 @@
 
 use crate::{clock::Dice, traffic::Life};
 
+pub mod api_server;
 pub mod kill;
 pub mod memory;
 

@@ -145,6 +145,9 @@ impl Life {
             Written::Conflict { key, current: Some(current) } => {
                 known.insert(key.clone(), current.as_ref().map_or(0, |version| version.revision));
             }
+            Written::DoneSomewhen => {
+                known.extend(asked.changes.iter().map(|change| (change.key().to_owned(), 0)));
+            }
             Written::Conflict { key, current: None } => {
                 known.remove(key);
             }

@@ -215,6 +215,7 @@ fn calls_by_key(history: &Inner, past: &Past) -> BTreeMap<String, Vec<Interval<O
             let value = change.value().map(str::to_owned);
             let (outcome, ended) = match &write.answer {
                 Written::Done { revision } => (Outcome::Done(*revision), Some(write.ended)),
+                Written::DoneSomewhen => (Outcome::DoneSomewhen, Some(write.ended)),
                 Written::Conflict { key: at, current } if at == key => {
                     (Outcome::Conflict(current.clone()), Some(write.ended))
                 }

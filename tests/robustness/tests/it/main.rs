@@ -1,4 +1,6 @@
 //! A minute or two of every scenario. `ROBUSTNESS_SEED` repeats one.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod api_server;
+mod judge;
 mod store;
