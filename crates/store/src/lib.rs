@@ -2,6 +2,7 @@
 //!
 //! It knows nothing of what the bytes mean. See the README for its invariants.
 
+mod backup;
 mod config;
 mod event;
 #[cfg(feature = "failpoints")]
@@ -21,6 +22,7 @@ mod store;
 mod watch;
 mod write;
 
+pub use backup::{BackupError, Contents, RESTORE_SKIPS, Verified, check, restore, verify};
 pub use config::StoreConfig;
 pub use event::{Changes, Event, EventKind};
 pub use health::{Health, Writes};

@@ -22,14 +22,14 @@ use crate::{
     write::{Committed, Write, WriteError},
 };
 
-mod checkpoint;
+pub(crate) mod checkpoint;
 mod checkpointer;
 pub(crate) mod disk;
 mod frame;
 mod gauges;
-mod log;
+pub(crate) mod log;
 mod queue;
-mod record;
+pub(crate) mod record;
 pub(crate) mod recovery;
 mod segment;
 mod sequencer;

@@ -1,6 +1,9 @@
 //! Why a store cannot be opened, and what a person can do about it.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use crate::revision::Revision;
 
@@ -19,12 +22,18 @@ pub enum OpenError {
     /// The content of a file is not what was written.
     #[error(
         "{} is damaged at byte {offset}: {damage}; the last good revision is {last_good}; \
-         restore the folder from a backup, or move it away to start empty", path.display()
+         move the folder away, and restore the newest snapshot: knarr store snapshot restore SNAPSHOT --data-dir {}",
+        path.display(), data_dir(path)
     )]
     Corrupt { path: PathBuf, offset: u64, damage: Damage, last_good: Revision },
     /// The files were written by a version of the program that knows more than this one.
     #[error("{} has format {found}; this version reads format {known}; use the newer version", path.display())]
     Format { path: PathBuf, found: u32, known: u32 },
+}
+
+/// The data folder, for the command that restores: the store's folder is in it.
+fn data_dir(file: &Path) -> String {
+    file.ancestors().nth(2).map_or_else(|| "DIR".to_owned(), |dir| dir.display().to_string())
 }
 
 /// What is wrong with a file.

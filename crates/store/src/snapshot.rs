@@ -20,6 +20,10 @@ impl Snapshot {
         Snapshot { revision, keys }
     }
 
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
     /// The moment it shows.
     pub fn revision(&self) -> Revision {
         self.revision

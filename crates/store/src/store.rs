@@ -1,8 +1,9 @@
 //! The face of the store.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use crate::{
+    backup::{self, Contents},
     config::StoreConfig,
     health::Health,
     local::{Local, recovery::Recovery},
@@ -66,6 +67,11 @@ impl Store {
     /// out. Works over a restart, as long as `after` is in the history window.
     pub fn watch(&self, prefix: &[u8], after: Revision) -> Result<Watch, OutOfWindow> {
         Watch::open(self.local.hub().clone(), prefix, after)
+    }
+
+    /// Writes all keys as they are now in the form of a checkpoint, checksums included. Blocks the caller, nobody else.
+    pub fn save(&self, out: &mut dyn io::Write) -> io::Result<Contents> {
+        backup::save(&self.snapshot(), out)
     }
 
     /// Lets go of the history before `revision`, which then is the oldest that can be read. Writes

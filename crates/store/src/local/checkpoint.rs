@@ -86,10 +86,30 @@ fn write_file(
     keys: &Keys,
     stop: &AtomicBool,
 ) -> io::Result<Option<u64>> {
+    let mut writer = Writer { file: disk.create(name)?, offset: 0, unsynced: 0 };
+    let written = encode(&mut writer, revision, keys, stop)?;
+    writer.file.sync()?;
+    Ok(written)
+}
+
+/// Writes the content of a checkpoint, and says how long it is; `None` if it was told to stop.
+pub(crate) fn encode(
+    out: &mut dyn io::Write,
+    revision: Revision,
+    keys: &Keys,
+    stop: &AtomicBool,
+) -> io::Result<Option<u64>> {
     let salt = frame::fresh_salt();
-    let mut writer = Writer { file: disk.create(name)?, salt, offset: 0, unsynced: 0 };
-    writer.write(&header(salt, revision))?;
+    let mut offset = HEADER as u64;
+    out.write_all(&header(salt, revision))?;
     failpoints::reach("checkpoint.begun");
+    let mut sealed = Vec::with_capacity(2 * FRAME_BYTES);
+    let mut frame = |payload: &[u8]| {
+        sealed.clear();
+        frame::seal(&mut sealed, salt, offset, |out| out.extend_from_slice(payload));
+        offset += sealed.len() as u64;
+        out.write_all(&sealed).map(|()| offset)
+    };
     let mut payload = Vec::with_capacity(2 * FRAME_BYTES);
     for kv in keys.values() {
         put_entry(&mut payload, kv);
@@ -97,33 +117,25 @@ fn write_file(
             if stop.load(Ordering::Relaxed) {
                 return Ok(None);
             }
-            writer.frame(&payload)?;
+            frame(&payload)?;
             payload.clear();
         }
     }
     if !payload.is_empty() {
-        writer.frame(&payload)?;
+        frame(&payload)?;
     }
-    writer.frame(&(keys.len() as u64).to_le_bytes())?;
-    writer.file.sync()?;
-    Ok(Some(writer.offset))
+    frame(&(keys.len() as u64).to_le_bytes()).map(Some)
 }
 
+/// The file of a checkpoint that is being written.
 struct Writer {
     file: Box<dyn DiskFile>,
-    salt: u64,
     offset: u64,
     unsynced: u64,
 }
 
-impl Writer {
-    fn frame(&mut self, payload: &[u8]) -> io::Result<()> {
-        let mut sealed = Vec::with_capacity(payload.len() + FRAME_HEAD);
-        frame::seal(&mut sealed, self.salt, self.offset, |out| out.extend_from_slice(payload));
-        self.write(&sealed)
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+impl io::Write for Writer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write_at(bytes, self.offset)?;
         self.offset += bytes.len() as u64;
         self.unsynced += bytes.len() as u64;
@@ -131,6 +143,10 @@ impl Writer {
             self.file.sync()?;
             self.unsynced = 0;
         }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
@@ -146,24 +162,36 @@ pub(crate) enum BadCheckpoint {
 /// Reads a checkpoint back, and says how many bytes it has.
 pub(crate) fn read(disk: &dyn Disk, revision: Revision) -> Result<(Keys, u64), BadCheckpoint> {
     let file = disk.open(&name(revision)).map_err(BadCheckpoint::Io)?;
+    let Decoded { revision: found, keys, bytes } = decode(&*file)?;
+    if found == revision { Ok((keys, bytes)) } else { Err(BadCheckpoint::Damaged(0)) }
+}
+
+/// What a checkpoint holds.
+pub(crate) struct Decoded {
+    pub(crate) revision: Revision,
+    pub(crate) keys: Keys,
+    pub(crate) bytes: u64,
+}
+
+pub(crate) fn decode(file: &dyn DiskFile) -> Result<Decoded, BadCheckpoint> {
     let mut head = [0; HEADER];
-    read_exact(&*file, &mut head, 0)?;
-    let salt = parse_header(&head, revision)?;
+    read_exact(file, &mut head, 0)?;
+    let (salt, revision) = parse_header(&head)?;
     let mut keys = Keys::new();
     let mut offset = HEADER as u64;
     let mut buffer = Vec::new();
     loop {
         let damaged = BadCheckpoint::Damaged(offset);
         let mut head = [0; FRAME_HEAD];
-        read_exact(&*file, &mut head, offset)?;
+        read_exact(file, &mut head, offset)?;
         let Some((length, _)) = frame::head(&head) else { return Err(damaged) };
         buffer.resize(FRAME_HEAD + length as usize, 0);
-        read_exact(&*file, &mut buffer, offset)?;
+        read_exact(file, &mut buffer, offset)?;
         let Some(payload) = frame::unseal(&buffer, salt, offset) else { return Err(damaged) };
         offset += buffer.len() as u64;
         if let Ok(count) = <[u8; 8]>::try_from(payload) {
             let whole = u64::from_le_bytes(count) == keys.len() as u64;
-            return if whole { Ok((keys, offset)) } else { Err(damaged) };
+            return if whole { Ok(Decoded { revision, keys, bytes: offset }) } else { Err(damaged) };
         }
         let mut rest = payload;
         while !rest.is_empty() {
@@ -190,7 +218,7 @@ fn header(salt: u64, revision: Revision) -> Vec<u8> {
     out
 }
 
-fn parse_header(head: &[u8; HEADER], revision: Revision) -> Result<u64, BadCheckpoint> {
+fn parse_header(head: &[u8; HEADER]) -> Result<(u64, Revision), BadCheckpoint> {
     let sum = crc32c::crc32c(&head[..HEADER - 4]);
     let mut rest = &head[..];
     let mut parse = || {
@@ -200,8 +228,8 @@ fn parse_header(head: &[u8; HEADER], revision: Revision) -> Result<u64, BadCheck
     };
     match parse() {
         Some((format, ..)) if format > FORMAT => Err(BadCheckpoint::Format(format)),
-        Some((_, salt, found)) if found == revision.0 => Ok(salt),
-        _ => Err(BadCheckpoint::Damaged(0)),
+        Some((_, salt, revision)) => Ok((salt, Revision(revision))),
+        None => Err(BadCheckpoint::Damaged(0)),
     }
 }
 

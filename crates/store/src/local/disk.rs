@@ -9,6 +9,7 @@ use std::{
 
 use crate::open_error::OpenError;
 
+pub(crate) mod dry;
 #[cfg(any(test, feature = "failpoints"))]
 #[cfg_attr(
     not(feature = "failpoints"),
@@ -62,13 +63,14 @@ impl Folder {
             let path = path.to_owned();
             move |source| OpenError::Io { action, path, source }
         };
-        if !dir.exists() {
-            let made = DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir);
-            made.map_err(at("create", dir))?;
-            if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-                let synced = File::open(parent).and_then(|parent| parent.sync_all());
-                synced.map_err(at("sync", parent))?;
-            }
+        let missing = dir.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists());
+        let missing: Vec<&Path> = missing.collect();
+        let made = DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir);
+        made.map_err(at("create", dir))?;
+        // Every new name is made durable in the folder that holds it.
+        for parent in missing.iter().filter_map(|dir| dir.parent()) {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            sync_dir(parent).map_err(at("sync", parent))?;
         }
         let path = dir.join(LOCK);
         let mut lock = OpenOptions::new()
@@ -104,6 +106,23 @@ impl Drop for Folder {
     }
 }
 
+/// Names and sizes.
+fn list(dir: &Path) -> io::Result<Vec<(String, u64)>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if let Ok(name) = entry.file_name().into_string() {
+            files.push((name, entry.metadata()?.len()));
+        }
+    }
+    Ok(files)
+}
+
+/// Makes the names in a folder durable.
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
 /// Leaves our process id in the lock file, for the message of whoever comes second.
 fn sign(lock: &mut File) -> io::Result<()> {
     lock.set_len(0)?;
@@ -117,14 +136,7 @@ impl Disk for Folder {
     }
 
     fn list(&self) -> io::Result<Vec<(String, u64)>> {
-        let mut files = Vec::new();
-        for entry in std::fs::read_dir(&self.dir)? {
-            let entry = entry?;
-            if let Ok(name) = entry.file_name().into_string() {
-                files.push((name, entry.metadata()?.len()));
-            }
-        }
-        Ok(files)
+        list(&self.dir)
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {

@@ -1,6 +1,7 @@
 //! The store through its face, on a real folder.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod backup;
 mod basics;
 mod crash;
 mod damage;
