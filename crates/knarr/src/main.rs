@@ -7,6 +7,7 @@ mod kubelet_settings;
 mod run;
 mod server;
 mod settings;
+mod store;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -37,6 +38,9 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
         words: Vec<OsString>,
     },
+    /// Look at the cluster's store; save, check and restore it
+    #[command(subcommand)]
+    Store(store::Store),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
         Command::Apiserver(command) => command.run(),
         Command::Image(command) => command.run(),
         Command::Kubectl { words } => return kubectl::run([OsString::from("kubectl")].into_iter().chain(words)),
+        Command::Store(command) => command.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,6 +3,7 @@
 use std::{
     net::IpAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use crate::kubelet_settings::KubeletSettings;
@@ -11,7 +12,7 @@ use clap::Args;
 use serde::{Deserialize, de::DeserializeOwned};
 use supervisor::{ApiServerConfig, Cidr, NodeConfig, ServerConfig};
 
-const DEFAULT_DATA_DIR: &str = "/var/lib/knarr";
+pub(crate) const DEFAULT_DATA_DIR: &str = "/var/lib/knarr";
 /// A configuration file is short; a larger one is a mistake.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
@@ -52,13 +53,22 @@ pub(crate) struct ApiServerSettings {
     /// Let clients without credentials ask for what authorization allows them, not only for health and version
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub(crate) anonymous_auth: Option<bool>,
+    /// Time between snapshots of the store, such as 12h; 0 for none [default: 12h]
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) snapshot_interval: Option<String>,
+    /// Snapshots that are kept, the latest [default: 5]
+    #[arg(long, value_name = "N")]
+    pub(crate) snapshot_retention: Option<usize>,
+    /// Folder for snapshots [default: snapshots in the data folder]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) snapshot_dir: Option<PathBuf>,
     /// File for the administrator's kubeconfig [default: admin.kubeconfig in the data folder]
     #[arg(long, value_name = "FILE")]
     pub(crate) write_kubeconfig: Option<PathBuf>,
 }
 
 impl ApiServerSettings {
-    const NAMES: [&str; 9] = [
+    const NAMES: [&str; 12] = [
         "data-dir",
         "bind-address",
         "secure-port",
@@ -67,6 +77,9 @@ impl ApiServerSettings {
         "cluster-cidr",
         "cluster-domain",
         "anonymous-auth",
+        "snapshot-interval",
+        "snapshot-retention",
+        "snapshot-dir",
         "write-kubeconfig",
     ];
 
@@ -81,6 +94,9 @@ impl ApiServerSettings {
             cluster_cidr: self.cluster_cidr.or(file.cluster_cidr),
             cluster_domain: self.cluster_domain.or(file.cluster_domain),
             anonymous_auth: self.anonymous_auth.or(file.anonymous_auth),
+            snapshot_interval: self.snapshot_interval.or(file.snapshot_interval),
+            snapshot_retention: self.snapshot_retention.or(file.snapshot_retention),
+            snapshot_dir: self.snapshot_dir.or(file.snapshot_dir),
             write_kubeconfig: self.write_kubeconfig.or(file.write_kubeconfig),
         }
     }
@@ -110,9 +126,32 @@ impl ApiServerSettings {
         if let Some(path) = self.write_kubeconfig {
             config.kubeconfig = path;
         }
+        if let Some(text) = self.snapshot_interval {
+            config.snapshots.every = interval(&text).context("--snapshot-interval")?;
+        }
+        if let Some(keep) = self.snapshot_retention {
+            anyhow::ensure!(keep > 0, "--snapshot-retention: at least one must stay; --snapshot-interval 0 takes none");
+            config.snapshots.keep = keep;
+        }
+        if let Some(dir) = self.snapshot_dir {
+            config.snapshots.dir = dir;
+        }
         config.anonymous_auth = self.anonymous_auth.unwrap_or_default();
         Ok(config)
     }
+}
+
+/// `12h`, `90m`, `1d12h`; none for zero.
+fn interval(text: &str) -> anyhow::Result<Option<Duration>> {
+    /// More often is no backup but a load.
+    const SHORTEST: Duration = Duration::from_secs(60);
+    if text == "0" {
+        return Ok(None);
+    }
+    let span: jiff::SignedDuration = text.parse().with_context(|| format!("{text:?} is no duration such as 12h"))?;
+    let duration = Duration::try_from(span).with_context(|| format!("{text} is negative"))?;
+    anyhow::ensure!(duration.is_zero() || duration >= SHORTEST, "{text} is shorter than a minute");
+    Ok((!duration.is_zero()).then_some(duration))
 }
 
 /// Settings of the node.
@@ -283,6 +322,9 @@ mod tests {
         let error = |file: &str, flags: &[&str]| format!("{:#}", config(file, flags).unwrap_err());
         assert!(error("max-pod: 7\n", &[]).contains("max-pod"));
         assert!(error("", &["--cluster-cidr", "10.1.0.0"]).contains("--cluster-cidr"));
+        assert!(error("", &["--snapshot-interval", "soon"]).contains("--snapshot-interval"));
+        assert!(error("snapshot-interval: 5s\n", &[]).contains("shorter than a minute"));
+        assert!(error("", &["--snapshot-retention", "0"]).contains("--snapshot-retention"));
         let absent = Line::parse_from(["knarr", "--config", "/nowhere"]).settings.config();
         assert!(format!("{:#}", absent.unwrap_err()).contains("/nowhere"));
     }

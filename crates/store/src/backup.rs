@@ -65,6 +65,13 @@ pub enum BackupError {
     Open(#[source] Box<OpenError>),
 }
 
+impl Verified {
+    /// Writes what was read, as [`Store::save`](crate::Store::save) does.
+    pub fn save(&self, out: &mut dyn io::Write) -> io::Result<Contents> {
+        save(&self.snapshot, out)
+    }
+}
+
 pub(crate) fn save(snapshot: &Snapshot, out: &mut dyn io::Write) -> io::Result<Contents> {
     let (revision, keys) = (snapshot.revision(), snapshot.keys());
     let bytes = checkpoint::encode(out, revision, keys, &AtomicBool::new(false))?;

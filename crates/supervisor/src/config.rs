@@ -5,7 +5,7 @@ use std::{net::IpAddr, path::PathBuf};
 
 use kubelet::Housekeeping;
 
-use crate::{Cidr, address};
+use crate::{Cidr, SnapshotConfig, address};
 
 /// What all parts agree on.
 #[derive(Clone, Debug)]
@@ -39,6 +39,7 @@ pub struct ApiServerConfig {
     pub anonymous_auth: bool,
     /// Where the administrator's kubeconfig is written.
     pub kubeconfig: PathBuf,
+    pub snapshots: SnapshotConfig,
     pub cluster: ClusterConfig,
 }
 
@@ -50,6 +51,7 @@ impl ApiServerConfig {
         let data_dir = data_dir.into();
         Self {
             kubeconfig: data_dir.join("admin.kubeconfig"),
+            snapshots: SnapshotConfig::new(&data_dir),
             data_dir,
             bind_address: IpAddr::from([0, 0, 0, 0]),
             secure_port: Self::SECURE_PORT,

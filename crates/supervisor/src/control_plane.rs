@@ -10,7 +10,7 @@ use controller_runtime::Tasks;
 use registry::{Registry, Resources};
 use store::{Store, StoreConfig};
 
-use crate::{ApiServerConfig, certificates::Certificates};
+use crate::{ApiServerConfig, certificates::Certificates, snapshots, store_control};
 
 pub(crate) struct ControlPlane {
     server: ApiServer,
@@ -32,7 +32,9 @@ impl ControlPlane {
         let address = listener.address().context("ask for the port")?;
         config.secure_port = address.port();
 
-        let store = Store::open(StoreConfig::new(config.data_dir.join("store")))?;
+        let store = Store::open(StoreConfig::new(store_control::store_dir(&config.data_dir)))?;
+        store_control::listen(&store, &config.data_dir, tasks)?;
+        snapshots::start(&store, config.snapshots.clone(), tasks);
         let gate = Gate::new();
         let service_cidr = config.cluster.service_cidr;
         let registry_config = registry::Config {

@@ -9,6 +9,8 @@ mod image_store;
 mod node;
 mod pid_file;
 mod server;
+mod snapshots;
+mod store_control;
 
 pub use address::Cidr;
 pub use config::{ApiServerConfig, ClusterConfig, NodeConfig, ServerConfig};
@@ -16,3 +18,6 @@ pub use image_store::image_store;
 pub use images::{Image, Images};
 pub use kubelet::{Housekeeping, Threshold};
 pub use server::{Running, apiserver, server, tear_down};
+pub use snapshots::SnapshotConfig;
+pub use store::check as check_snapshot;
+pub use store_control::{ControlError, StoreControl, StoreStatus};

@@ -1,0 +1,136 @@
+//! `knarr store`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use supervisor::{ControlError, StoreControl, check_snapshot};
+
+use crate::settings::DEFAULT_DATA_DIR;
+
+#[derive(Subcommand)]
+pub(crate) enum Store {
+    /// Show how the store of a running server is
+    Status {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Save and restore the store
+    #[command(subcommand)]
+    Snapshot(Snapshot),
+    /// Compare all checksums of the store's files, or of a snapshot; changes nothing
+    Check {
+        /// A snapshot; the store itself if none is named
+        #[arg(value_name = "SNAPSHOT")]
+        snapshot: Option<PathBuf>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Let go of the history of a running server's store: watches from before now list again
+    Compact {
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Snapshot {
+    /// Save the store to a new file, while its server runs or not, and read it back
+    Save {
+        #[arg(value_name = "SNAPSHOT")]
+        file: PathBuf,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Make the store of a data folder that has none from a snapshot
+    Restore {
+        #[arg(value_name = "SNAPSHOT")]
+        file: PathBuf,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Whose store.
+#[derive(Args)]
+pub(crate) struct Place {
+    /// Data folder of the server
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
+    data_dir: PathBuf,
+}
+
+impl Place {
+    fn store(&self) -> StoreControl {
+        StoreControl::new(&self.data_dir)
+    }
+}
+
+impl Store {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Status { place } => status(&place),
+            Self::Snapshot(Snapshot::Save { file, place }) => {
+                let saved = place.store().save(&file)?;
+                let (revision, keys, bytes) = (saved.revision, saved.keys, saved.bytes);
+                println!("{} saved and checked: revision {revision}, {keys} keys, {bytes} bytes", file.display());
+                Ok(())
+            }
+            Self::Snapshot(Snapshot::Restore { file, place }) => {
+                let restored = place.store().restore(&file)?;
+                let (dir, keys, revision) = (place.data_dir.display(), restored.keys, restored.revision);
+                println!("store of {dir} restored: {keys} keys; its revisions go on from {revision}");
+                Ok(())
+            }
+            Self::Check { snapshot: Some(file), .. } => {
+                let found = check_snapshot(&file)?;
+                let (revision, keys, bytes) = (found.revision, found.keys, found.bytes);
+                println!("{} is whole: revision {revision}, {keys} keys, {bytes} bytes", file.display());
+                Ok(())
+            }
+            Self::Check { snapshot: None, place } => check(&place),
+            Self::Compact { place } => {
+                println!("history before revision {} is gone", place.store().compact()?);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn status(place: &Place) -> anyhow::Result<()> {
+    let status = match place.store().status() {
+        Ok(status) => status,
+        Err(error @ ControlError::NotRunning { .. }) => {
+            anyhow::bail!("{error}; `knarr store check` reads the files of a store that is not in use")
+        }
+        Err(error) => return Err(error.into()),
+    };
+    println!("writes      {}", status.writes);
+    println!("revision    {}", status.revision);
+    println!("history     from revision {}", status.compacted);
+    println!("keys        {}", status.keys);
+    println!("data        {:.1} MB", megabytes(status.live_bytes));
+    println!("on disk     {:.1} MB", megabytes(status.disk_bytes));
+    println!("watches     {}", status.watches);
+    Ok(())
+}
+
+fn check(place: &Place) -> anyhow::Result<()> {
+    let found = place.store().verify()?;
+    let (keys, revision) = (found.snapshot.count(b""), found.snapshot.revision());
+    let records = found.recovery.records;
+    println!(
+        "the store is whole: revision {revision}, {keys} keys, {records} records in the log, {:.1} MB",
+        megabytes(found.bytes)
+    );
+    if let Some(cut) = found.recovery.cut {
+        println!(
+            "the last {} bytes of {} are an unfinished write: of a server that is writing now, or was killed",
+            cut.bytes,
+            cut.file.display()
+        );
+    }
+    Ok(())
+}
+
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
