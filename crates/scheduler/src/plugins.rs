@@ -36,11 +36,17 @@ pub(crate) enum Verdict {
     Fits,
     /// Each reason is counted once a node in the pod's condition.
     Refused(Vec<Cow<'static, str>>),
+    /// As `Refused`, and no pod that goes away from the node can change it.
+    Hopeless(Vec<Cow<'static, str>>),
 }
 
 impl Verdict {
     fn fits_if(fits: bool, reason: &'static str) -> Self {
         if fits { Self::Fits } else { Self::Refused(vec![reason.into()]) }
+    }
+
+    fn hopeless_unless(fits: bool, reason: &'static str) -> Self {
+        if fits { Self::Fits } else { Self::Hopeless(vec![reason.into()]) }
     }
 }
 

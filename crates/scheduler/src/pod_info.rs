@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use api::core::v1::{Pod, PodAffinityTerm, Toleration, TopologySpreadConstraint};
+use api::{
+    core::v1::{Pod, PodAffinityTerm, Toleration, TopologySpreadConstraint},
+    meta::Time,
+};
 use apimachinery::LabelSelector;
 use controller_runtime::Key;
 
@@ -10,6 +13,9 @@ use crate::{node_selector::NodeRequirement, resources::Resources};
 
 /// Pods that name no scheduler are ours.
 pub(crate) const DEFAULT_SCHEDULER: &str = "default-scheduler";
+
+/// The reason of the condition of pods that make place for others.
+pub(crate) const PREEMPTED: &str = "PreemptionByScheduler";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HostPort {
@@ -74,6 +80,14 @@ pub(crate) struct PodInfo {
     pub(crate) node_name: Option<String>,
     pub(crate) scheduler: String,
     pub(crate) priority: i32,
+    /// Others may be put off their node for it, unless its policy is `Never`.
+    pub(crate) preempts: bool,
+    /// The node that is being cleared for it, as the API has it.
+    pub(crate) nominated: Option<String>,
+    /// Whether it is going because a pod of higher priority needs the place.
+    pub(crate) preempted: bool,
+    pub(crate) started: Option<Time>,
+    pub(crate) generation: Option<i64>,
     pub(crate) gated: bool,
     pub(crate) terminating: bool,
     pub(crate) terminal: bool,
@@ -124,6 +138,15 @@ impl PodInfo {
             node_name: spec.node_name.clone().filter(|n| !n.is_empty()),
             scheduler: spec.scheduler_name.clone().unwrap_or_else(|| DEFAULT_SCHEDULER.to_owned()),
             priority: spec.priority.unwrap_or_default(),
+            preempts: spec.preemption_policy.as_deref() != Some("Never"),
+            nominated: status.and_then(|s| s.nominated_node_name.clone()).filter(|n| !n.is_empty()),
+            preempted: status
+                .and_then(|s| s.conditions.as_ref())
+                .into_iter()
+                .flatten()
+                .any(|c| c.type_ == "DisruptionTarget" && c.status == "True" && c.reason.as_deref() == Some(PREEMPTED)),
+            started: status.and_then(|s| s.start_time.clone()),
+            generation: pod.metadata.generation,
             gated: spec.scheduling_gates.as_ref().is_some_and(|g| !g.is_empty()),
             terminating: pod.metadata.deletion_timestamp.is_some(),
             terminal: phase == "Succeeded" || phase == "Failed",

@@ -136,9 +136,10 @@ impl Queue {
     pub(crate) fn refuse(&mut self, key: &Key, refused_by: Vec<&'static str>, now: Instant) {
         let events = self.events;
         let Some(waiting) = self.waiting.get_mut(key) else { return };
+        // Another pod of the name may wait by now.
+        let Place::InFlight { events: seen } = waiting.place else { return };
         let backoff_until = now + backoff(waiting.attempts);
-        let missed = matches!(waiting.place, Place::InFlight { events: seen } if seen != events);
-        if missed {
+        if seen != events {
             self.back_off(key, backoff_until);
         } else {
             waiting.place = Place::Aside { since: now, backoff_until, refused_by };

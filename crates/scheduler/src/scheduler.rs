@@ -13,11 +13,13 @@ use rand::{SeedableRng, rngs::StdRng};
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
-    binding,
+    binding::{self, Promise},
     cache::Cache,
-    cycle::{self, FitError, Rotation},
+    cycle::{Cycle, FitError, Rotation},
+    nominated::Nominated,
     plugins::{self, ClusterEvent},
     pod_info::{DEFAULT_SCHEDULER, PodInfo},
+    preemption::{self, NoPlan, Plan},
     queue::Queue,
 };
 
@@ -36,6 +38,7 @@ pub struct Scheduler {
     pod_lister: Lister<Pod>,
     queue: Queue,
     cache: Cache,
+    nominated: Nominated,
     rotation: Rotation,
     rng: StdRng,
     done: mpsc::UnboundedSender<Done>,
@@ -47,6 +50,12 @@ pub struct Scheduler {
 enum Done {
     Bound(Arc<PodInfo>),
     BindingFailed(Arc<PodInfo>),
+    /// The victims are told to go; the pod waits for that.
+    PutOff {
+        pod: Arc<PodInfo>,
+        refused_by: Vec<&'static str>,
+        done: bool,
+    },
     Told,
 }
 
@@ -66,6 +75,7 @@ impl Scheduler {
             pod_lister: informers.watch(),
             queue: Queue::default(),
             cache: Cache::default(),
+            nominated: Nominated::default(),
             rotation: Rotation::default(),
             rng: StdRng::from_os_rng(),
             done,
@@ -141,6 +151,7 @@ impl Scheduler {
         let gone = change.old.as_ref().filter(|old| change.new.as_ref().is_none_or(|n| n.header.uid != old.header.uid));
         if let Some(gone) = gone {
             self.queue.remove(&change.key);
+            self.nominated.remove(&gone.header.uid);
             self.release(&gone.header.uid);
         }
         let Some(entry) = &change.new else { return };
@@ -152,17 +163,23 @@ impl Scheduler {
             }
         };
         if pod.terminal {
-            self.queue.remove(&change.key);
+            self.leave_queue(&pod);
             self.release(&pod.uid);
         } else if pod.node_name.is_some() {
-            self.queue.remove(&change.key);
+            self.leave_queue(&pod);
             self.cache.set_pod(pod);
             self.happened(ClusterEvent::PodAdded);
         } else if self.is_ours(&pod) && !self.cache.is_assumed(&pod.uid) {
+            self.nominated.see(&pod);
             self.queue.put(pod);
         } else if pod.terminating {
-            self.queue.remove(&change.key);
+            self.leave_queue(&pod);
         }
+    }
+
+    fn leave_queue(&mut self, pod: &PodInfo) {
+        self.queue.remove(&pod.key);
+        self.nominated.remove(&pod.uid);
     }
 
     fn is_ours(&self, pod: &PodInfo) -> bool {
@@ -177,14 +194,25 @@ impl Scheduler {
 
     fn schedule(&mut self, pod: Arc<PodInfo>) {
         let nodes = self.cache.snapshot();
-        match cycle::choose(&pod, &nodes, &mut self.rotation, &mut self.rng) {
-            Ok(node) => self.place(pod, node),
-            Err(error) => self.refuse(&pod, error),
+        let cycle = Cycle { pod: &pod, nodes: &nodes, nominated: &self.nominated };
+        let error = match cycle.choose(&mut self.rotation, &mut self.rng) {
+            Ok(node) => return self.place(pod, node),
+            Err(error) if error.nodes() == 0 => return self.refuse(&pod, error.to_string(), error, Promise::Keep),
+            Err(error) => error,
+        };
+        match preemption::plan(&cycle, &error) {
+            Ok(plan) => self.preempt(pod, error, plan),
+            Err(why) => {
+                let withdrawn = matches!(why, NoPlan::Useless(_)) && self.nominated.node_of(&pod.uid).is_some();
+                let promise = if withdrawn { Promise::Withdraw } else { Promise::Keep };
+                self.refuse(&pod, format!("{error} {why}"), error, promise);
+            }
         }
     }
 
     fn place(&mut self, pod: Arc<PodInfo>, node: String) {
         self.cache.assume(pod.clone(), &node);
+        self.nominated.remove(&pod.uid);
         let (client, recorder, done) = (self.client.clone(), self.recorder.clone(), self.done.clone());
         self.writing += 1;
         self.tasks.spawn("bind", async move {
@@ -209,19 +237,74 @@ impl Scheduler {
         });
     }
 
-    fn refuse(&mut self, pod: &Arc<PodInfo>, error: FitError) {
+    /// Puts pods of lower priority off a node. The pod waits in flight until that is written.
+    fn preempt(&mut self, pod: Arc<PodInfo>, error: FitError, plan: Plan) {
         let message = error.to_string();
+        self.recorder.event(&reference(&pod), None, EventType::Warning, "FailedScheduling", "Scheduling", &*message);
+        for loser in self.nominated.behind(&pod, &plan.node) {
+            self.withdraw(loser);
+        }
+        self.nominated.set(&pod, &plan.node);
+        let (client, recorder, done) = (self.client.clone(), self.recorder.clone(), self.done.clone());
+        self.writing += 1;
+        self.tasks.spawn("preempt", async move {
+            let work = async {
+                for victim in &plan.victims {
+                    if binding::put_off(&client, victim, &pod.scheduler).await? {
+                        let note = format!("Preempted by pod {} on node {}", pod.uid, plan.node);
+                        let (victim, by) = (reference(victim), reference(&pod));
+                        recorder.event(&victim, Some(&by), EventType::Normal, "Preempted", "Preempting", note);
+                    }
+                }
+                let promise = Promise::Node(plan.node.clone());
+                binding::mark_unschedulable(&client, &pod, &message, &promise).await
+            };
+            let written = match tokio::time::timeout(WRITE_TIMEOUT, work).await {
+                Ok(Ok(())) => true,
+                Ok(Err(error)) => {
+                    tracing::warn!(pod = %pod.key, node = plan.node, %error, "preemption failed");
+                    false
+                }
+                Err(_) => {
+                    tracing::warn!(pod = %pod.key, node = plan.node, "preemption took too long");
+                    false
+                }
+            };
+            done.send(Done::PutOff { pod, refused_by: error.refused_by, done: written }).ok();
+        });
+    }
+
+    /// A more important pod takes the node that was promised to this one.
+    fn withdraw(&mut self, pod: Arc<PodInfo>) {
+        self.nominated.remove(&pod.uid);
+        let (client, done) = (self.client.clone(), self.done.clone());
+        self.writing += 1;
+        self.tasks.spawn("withdraw-nomination", async move {
+            let written = tokio::time::timeout(WRITE_TIMEOUT, binding::withdraw(&client, &pod)).await;
+            if let Ok(Err(error)) = written
+                && !error.is_not_found()
+            {
+                tracing::warn!(pod = %pod.key, %error, "nomination could not be withdrawn");
+            }
+            done.send(Done::Told).ok();
+        });
+    }
+
+    fn refuse(&mut self, pod: &Arc<PodInfo>, message: String, error: FitError, promise: Promise) {
         self.queue.refuse(&pod.key, error.refused_by, Instant::now());
         let note = message.clone();
         self.recorder.event(&reference(pod), None, EventType::Warning, "FailedScheduling", "Scheduling", note);
         let said = pod.refused.as_ref().is_some_and(|(reason, said)| reason == "Unschedulable" && *said == message);
-        if said {
+        if said && promise == Promise::Keep {
             return;
+        }
+        if promise == Promise::Withdraw {
+            self.nominated.remove(&pod.uid);
         }
         let (client, pod, done) = (self.client.clone(), pod.clone(), self.done.clone());
         self.writing += 1;
         self.tasks.spawn("mark-unschedulable", async move {
-            let marking = binding::mark_unschedulable(&client, &pod, &message);
+            let marking = binding::mark_unschedulable(&client, &pod, &message, &promise);
             if let Ok(Err(error)) = tokio::time::timeout(WRITE_TIMEOUT, marking).await
                 && !error.is_not_found()
             {
@@ -237,8 +320,14 @@ impl Scheduler {
             Done::Bound(pod) => self.queue.remove(&pod.key),
             Done::BindingFailed(pod) => {
                 self.cache.forget(&pod.uid);
+                self.nominated.see(&pod);
                 self.queue.retry(&pod.key, Instant::now());
                 self.happened(ClusterEvent::PodRemoved);
+            }
+            Done::PutOff { pod, refused_by, done: true } => self.queue.refuse(&pod.key, refused_by, Instant::now()),
+            Done::PutOff { pod, done: false, .. } => {
+                self.nominated.remove(&pod.uid);
+                self.queue.retry(&pod.key, Instant::now());
             }
             Done::Told => {}
         }

@@ -78,6 +78,7 @@ fn assign(pod: &mut Object, binding: &Object, now: &str) -> Result<(), Status> {
     if pod.get(&["spec", "schedulingGates"]).and_then(Value::as_array).is_some_and(|gates| !gates.is_empty()) {
         return refused(format!("pod {name} has non-empty .spec.schedulingGates"));
     }
+    pod.remove(&["status", "nominatedNodeName"]);
     pod.set(&["spec", "nodeName"], binding.get_str(&["target", "name"]).unwrap_or_default());
     for (key, value) in binding.annotations() {
         pod.set(&["metadata", "annotations", key], value);

@@ -113,7 +113,7 @@ impl Prepared for Apart {
     fn filter(&self, node: &NodeInfo) -> Verdict {
         let here = |domains: &Domains| domains.keys().any(|(key, domain)| node.label(key) == Some(domain));
         if !self.pod.affinity.is_empty() && !self.is_near(node) {
-            return Verdict::Refused(vec!["node(s) didn't match pod affinity rules".into()]);
+            return Verdict::Hopeless(vec!["node(s) didn't match pod affinity rules".into()]);
         }
         if here(&self.shunned) {
             return Verdict::Refused(vec!["node(s) didn't match pod anti-affinity rules".into()]);

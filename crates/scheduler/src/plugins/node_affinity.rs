@@ -33,7 +33,7 @@ impl Plugin for NodeAffinity {
 
 impl Prepared for Required {
     fn filter(&self, node: &NodeInfo) -> Verdict {
-        Verdict::fits_if(self.0.fits(node), "node(s) didn't match Pod's node affinity/selector")
+        Verdict::hopeless_unless(self.0.fits(node), "node(s) didn't match Pod's node affinity/selector")
     }
 
     fn score(&self, node: &NodeInfo) -> Option<i64> {

@@ -26,6 +26,6 @@ impl Plugin for NodeName {
 
 impl Prepared for Named {
     fn filter(&self, node: &NodeInfo) -> Verdict {
-        Verdict::fits_if(node.name == self.0, "node(s) didn't match the requested node name")
+        Verdict::hopeless_unless(node.name == self.0, "node(s) didn't match the requested node name")
     }
 }

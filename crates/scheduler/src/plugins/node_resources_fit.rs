@@ -31,7 +31,11 @@ impl Prepared for Requested {
     fn filter(&self, node: &NodeInfo) -> Verdict {
         let wanted = &self.0.requests;
         let (has, used) = (&node.allocatable, &node.requested);
-        let lacks = |wanted: i64, has: i64, used: i64| wanted > 0 && wanted > has - used;
+        let mut hopeless = false;
+        let mut lacks = |wanted: i64, has: i64, used: i64| {
+            hopeless |= wanted > 0 && wanted > has;
+            wanted > 0 && wanted > has - used
+        };
         let mut reasons: Vec<Cow<'static, str>> = Vec::new();
         if node.pods.len() as i64 + 1 > node.allowed_pods {
             reasons.push("Too many pods".into());
@@ -51,7 +55,11 @@ impl Prepared for Requested {
                 reasons.push(format!("Insufficient {name}").into());
             }
         }
-        if reasons.is_empty() { Verdict::Fits } else { Verdict::Refused(reasons) }
+        match (reasons.is_empty(), hopeless) {
+            (true, _) => Verdict::Fits,
+            (false, true) => Verdict::Hopeless(reasons),
+            (false, false) => Verdict::Refused(reasons),
+        }
     }
 
     fn score(&self, node: &NodeInfo) -> Option<i64> {

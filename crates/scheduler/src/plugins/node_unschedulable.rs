@@ -33,6 +33,6 @@ impl Plugin for NodeUnschedulable {
 
 impl Prepared for Uncordoned {
     fn filter(&self, node: &NodeInfo) -> Verdict {
-        Verdict::fits_if(!node.unschedulable, "node(s) were unschedulable")
+        Verdict::hopeless_unless(!node.unschedulable, "node(s) were unschedulable")
     }
 }

@@ -39,7 +39,7 @@ impl Prepared for Tolerating {
             None => Verdict::Fits,
             Some(Taint { key, value, .. }) => {
                 let value = value.as_deref().unwrap_or_default();
-                Verdict::Refused(vec![format!("node(s) had untolerated taint {{{key}: {value}}}").into()])
+                Verdict::Hopeless(vec![format!("node(s) had untolerated taint {{{key}: {value}}}").into()])
             }
         }
     }

@@ -6,7 +6,12 @@ use std::sync::Arc;
 use rand::{SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 
-use crate::{cache::Cache, cycle, pod_info::PodInfo};
+use crate::{
+    cache::Cache,
+    cycle::{Cycle, Rotation},
+    nominated::Nominated,
+    pod_info::PodInfo,
+};
 
 fn pod(name: &str, labels: Value, spec: Value) -> Arc<PodInfo> {
     let mut whole = json!({"metadata": {"name": name, "namespace": "ns", "uid": name, "labels": labels},
@@ -32,7 +37,8 @@ fn cluster(nodes: &[(&str, Value, Value)]) -> Cache {
 
 fn choose(cache: &Cache, pod: &Arc<PodInfo>) -> Result<String, String> {
     let mut rng = StdRng::seed_from_u64(1);
-    cycle::choose(pod, &cache.snapshot(), &mut cycle::Rotation::default(), &mut rng).map_err(|e| e.to_string())
+    let cycle = Cycle { pod, nodes: &cache.snapshot(), nominated: &Nominated::default() };
+    cycle.choose(&mut Rotation::default(), &mut rng).map_err(|e| e.to_string())
 }
 
 #[track_caller]

@@ -117,7 +117,7 @@ impl Prepared for Spread {
         for counted in &self.required {
             let Some(domain) = node.label(&counted.topology_key) else {
                 let reason = "node(s) didn't match pod topology spread constraints (missing required label)";
-                return Verdict::Refused(vec![reason.into()]);
+                return Verdict::Hopeless(vec![reason.into()]);
             };
             let there = counted.domains.get(domain).copied().unwrap_or_default();
             if there + counted.itself - counted.least > counted.max_skew {
