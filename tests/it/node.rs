@@ -5,6 +5,7 @@ mod end;
 mod heal;
 mod limits;
 mod pod;
+mod readiness;
 mod rollout;
 mod service;
 

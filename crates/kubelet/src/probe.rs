@@ -17,13 +17,16 @@ use client::events::Recorder;
 use controller_runtime::{Task, Tasks};
 use cri::RuntimeService;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Interval};
 
 use crate::pod::{
     plan::{ProbeKind, Probes},
     status::Health,
 };
 use check::Outcome;
+
+/// Between the first readiness probe, when it fails, and the next; each further pause is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(40);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -177,10 +180,14 @@ impl Worker {
         self.wait_for_startup().await;
         let mut ticks = tokio::time::interval(period);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        ticks.tick().await;
+        let mut outcome = self.check().await;
+        if self.kind == ProbeKind::Readiness && !outcome.is_success() {
+            self.tell(outcome);
+            outcome = self.hurry(&mut ticks).await;
+        }
         let (mut last, mut run) = (None, 0);
         loop {
-            ticks.tick().await;
-            let outcome = check::check(&*self.service, &self.probe, &self.container, &self.id, &self.address).await;
             let verdict = self.tell(outcome);
             run = if last == Some(verdict) { run + 1 } else { 1 };
             last = Some(verdict);
@@ -188,20 +195,42 @@ impl Worker {
                 Verdict::Success => self.probe.success_threshold,
                 Verdict::Failure => self.probe.failure_threshold.or(Some(3)),
             };
-            if run < needed.unwrap_or(1).max(1) {
-                continue;
+            if run >= needed.unwrap_or(1).max(1) {
+                self.conclude(verdict);
+                let over = match self.kind {
+                    ProbeKind::Startup => true,
+                    // The container is about to be killed; a new one gets a new worker.
+                    ProbeKind::Liveness => verdict == Verdict::Failure,
+                    ProbeKind::Readiness => false,
+                };
+                if over {
+                    return;
+                }
             }
-            self.conclude(verdict);
-            let over = match self.kind {
-                ProbeKind::Startup => true,
-                // The container is about to be killed; a new one gets a new worker.
-                ProbeKind::Liveness => verdict == Verdict::Failure,
-                ProbeKind::Readiness => false,
-            };
-            if over {
-                return;
-            }
+            ticks.tick().await;
+            outcome = self.check().await;
         }
+    }
+
+    /// A container that has just started is seldom ready at once and mostly soon after: until the next tick it is
+    /// asked again and again, ever less often. Failures in between are nobody's news.
+    async fn hurry(&self, ticks: &mut Interval) -> Outcome {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let on_time = tokio::select! {
+                _ = ticks.tick() => true,
+                () = tokio::time::sleep(pause) => false,
+            };
+            let outcome = self.check().await;
+            if on_time || outcome.is_success() {
+                return outcome;
+            }
+            pause *= 2;
+        }
+    }
+
+    async fn check(&self) -> Outcome {
+        check::check(&*self.service, &self.probe, &self.container, &self.id, &self.address).await
     }
 
     /// Nothing else is asked of a container before its startup probe has passed.

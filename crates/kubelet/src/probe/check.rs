@@ -22,6 +22,12 @@ pub(crate) enum Outcome {
     Error(String),
 }
 
+impl Outcome {
+    pub(super) fn is_success(&self) -> bool {
+        matches!(self, Self::Success | Self::Warning(_))
+    }
+}
+
 pub(crate) async fn check(
     service: &dyn RuntimeService,
     probe: &Probe,
