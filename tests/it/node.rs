@@ -5,9 +5,13 @@ mod end;
 mod heal;
 mod limits;
 mod pod;
+mod probe;
 mod readiness;
+mod registry;
 mod rollout;
+mod security;
 mod service;
+mod volume;
 
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 

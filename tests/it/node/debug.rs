@@ -17,11 +17,11 @@ fn people_put_a_container_into_a_pod_that_runs() {
         // With an input it is attached to: what is typed runs in there.
         let container = format!("--container={name}");
         let typed = kubectl.run_with(
-            "echo processes $(ps | grep -c 'while true'); echo own $$ | grep -c 'own 1$'; exit 5\n",
+            "echo processes $(ps | grep -c '[w]hile true'); echo own $$ | grep -c 'own 1$'; exit 5\n",
             ["debug", "-i", "app", "--image=localhost/hello:2", "--target=main", &container, "--", "sh"],
         );
         let text = typed.stdout.clone() + &kubectl.ok(&format!("logs app -c {name}"));
-        assert!(text.contains("processes 2") && text.contains("\n0\n"), "it sees its target: {typed}\n{text}");
+        assert!(text.contains("processes 1") && text.contains("\n0\n"), "it sees its target: {typed}\n{text}");
         let state = format!("{{.status.ephemeralContainerStatuses[?(@.name==\"{name}\")].state.terminated.exitCode}}");
         eventually("its end is told", || {
             let code = kubectl.value("pod/app", &state);
@@ -50,11 +50,15 @@ fn people_put_a_container_into_a_pod_that_runs() {
     assert_eq!(kubectl.run(["exec", "app", "-c", "own", "--", "cat", "/etc/hello-version"]).ok(), "2\n");
     let alone = kubectl.run(["exec", "app", "-c", "own", "--", "ps"]).ok();
     assert!(!alone.contains("while true"), "{alone}");
-    kubectl.run(["get", "events"]).says("spec.ephemeralContainers{own}");
+    eventually("events name it", || {
+        let events = kubectl.ok("get events -o wide");
+        if events.contains("spec.ephemeralContainers{own}") { Ok(()) } else { Err(events) }
+    });
 
     // The pod never depended on any of them.
     assert_eq!(kubectl.value("pod/app", "{.status.containerStatuses[0].restartCount}"), "0");
     assert_eq!(kubectl.value("pod/app", "{.status.phase}"), "Running");
-    kubectl.run(["debug", "app", "--image=localhost/hello:2", "--container=lost", "--target=nobody", "--", "true"]);
+    let lost = ["debug", "app", "--image=localhost/hello:2", "--container=lost", "--target=nobody", "--", "true"];
+    assert!(kubectl.run(lost).fails().contains("targetContainerName"));
     kubectl.ok("delete pod app --timeout=60s");
 }
