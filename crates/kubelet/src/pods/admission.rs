@@ -67,6 +67,11 @@ fn unsupported(spec: &PodSpec) -> Result<(), Verdict> {
         let message = "User namespaces are not supported by this node: set hostUsers to true or leave it out";
         return Err(verdict("UserNamespacesNotSupported", message));
     }
+    let all = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    if all.filter_map(|c| c.lifecycle.as_ref()).any(|l| l.stop_signal.is_some()) {
+        let message = "Stop signals of the pod are not supported by this node: leave lifecycle.stopSignal to the image";
+        return Err(verdict("StopSignalNotSupported", message));
+    }
     if spec.runtime_class_name.as_deref().is_some_and(|n| !n.is_empty()) {
         return Err(verdict("RuntimeClassNotSupported", "Runtime classes are not supported by this node"));
     }
@@ -256,5 +261,7 @@ mod tests {
         assert_eq!(reason(json!({"tolerations": exact}), &[]), "");
         assert_eq!(reason(json!({"os": {"name": "windows"}}), &[]), "PodOSNotSupported");
         assert_eq!(reason(json!({"hostUsers": false}), &[]), "UserNamespacesNotSupported");
+        let signal = json!({"containers": [{"name": "c", "lifecycle": {"stopSignal": "SIGUSR1"}}]});
+        assert_eq!(reason(signal, &[]), "StopSignalNotSupported");
     }
 }

@@ -1,16 +1,32 @@
 //! Fields behind feature gates that are off: upstream forgets them on the way in, and so do we.
 
-use api::core::v1::{Container, EphemeralContainer, KeyToPath, PodSpec, Volume, VolumeMount};
+use api::core::v1::{EphemeralContainer, KeyToPath, PodSpec, Probe, Volume, VolumeMount};
 
 pub(crate) fn drop_fields(spec: &mut PodSpec) {
     for volume in spec.volumes.iter_mut().flatten() {
         self::volume(volume);
     }
-    let mounts = |ctr: &mut Container| ctr.volume_mounts.iter_mut().flatten().for_each(mount);
-    spec.containers.iter_mut().for_each(mounts);
-    spec.init_containers.iter_mut().flatten().for_each(mounts);
+    for ctr in spec.containers.iter_mut().chain(spec.init_containers.iter_mut().flatten()) {
+        ctr.volume_mounts.iter_mut().flatten().for_each(mount);
+        [&mut ctr.liveness_probe, &mut ctr.readiness_probe, &mut ctr.startup_probe]
+            .into_iter()
+            .flatten()
+            .for_each(probe);
+        let hooks = ctr.lifecycle.iter_mut().flat_map(|l| [&mut l.post_start, &mut l.pre_stop]).flatten();
+        hooks.flat_map(|hook| &mut hook.http_get).for_each(|action| action.protocol = None);
+    }
     let mounts = |ctr: &mut EphemeralContainer| ctr.volume_mounts.iter_mut().flatten().for_each(mount);
     spec.ephemeral_containers.iter_mut().flatten().for_each(mounts);
+}
+
+/// `HTTPProbeProtocol`, and the connection mode of gRPC probes.
+fn probe(probe: &mut Probe) {
+    if let Some(action) = &mut probe.http_get {
+        action.protocol = None;
+    }
+    if let Some(action) = &mut probe.grpc {
+        action.mode = None;
+    }
 }
 
 /// `VolumeBindMountOptions`.
