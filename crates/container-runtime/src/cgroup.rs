@@ -130,10 +130,14 @@ impl Hierarchies {
     }
 }
 
-/// Makes a group everywhere, filling cpusets, which version 1 leaves empty, from the parent.
+/// Makes a group everywhere: with version 1 cpusets, which it leaves empty, filled from the parent, with version 2 all
+/// controllers on.
 pub(crate) fn make(hierarchies: &Hierarchies, group: &Path) -> io::Result<()> {
     for directory in hierarchies.directories(group) {
         fs::create_dir_all(&directory)?;
+    }
+    if let Some(mount) = &hierarchies.v2 {
+        return enable(mount, group, &hierarchies.controllers);
     }
     let Some(mount) = hierarchies.v1.get("cpuset") else { return Ok(()) };
     let mut at = mount.clone();
@@ -145,6 +149,23 @@ pub(crate) fn make(hierarchies: &Hierarchies, group: &Path) -> io::Result<()> {
                 fs::write(at.join(file), fs::read_to_string(above.join(file))?.trim())?;
             }
         }
+    }
+    Ok(())
+}
+
+/// Hands the controllers of version 2 down to the group. One that cannot be handed down, as where processes are in the
+/// way, is missed when a limit needs it.
+fn enable(mount: &Path, group: &Path, controllers: &[String]) -> io::Result<()> {
+    let mut at = mount.to_owned();
+    for component in group.strip_prefix("/").unwrap_or(group).components() {
+        let file = at.join("cgroup.subtree_control");
+        let enabled = fs::read_to_string(&file)?;
+        for controller in controllers.iter().filter(|name| !enabled.split_whitespace().any(|on| on == *name)) {
+            if let Err(error) = fs::write(&file, format!("+{controller}")) {
+                tracing::debug!(controller, group = %at.display(), %error, "cannot hand down a cgroup controller");
+            }
+        }
+        at.push(component);
     }
     Ok(())
 }

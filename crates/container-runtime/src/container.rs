@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use tokio::{sync::watch, time::timeout};
 
 use crate::{
-    cgroup,
+    cgroup, devices,
     disk::{self, ContainerRecord},
     error::internal,
     mounts, naming,
@@ -281,7 +281,11 @@ impl Runtime {
             propagating: spec::propagating(&record.config),
             filter: spec::is_confined(&record.config).then(|| self.inner.layout.filter(&record.id)),
         };
-        match shim.call(Call::Start(start)).await {
+        let started = match self.confine_devices(record).await {
+            Ok(()) => shim.call(Call::Start(start)).await,
+            Err(error) => Err(error),
+        };
+        match started {
             Ok(pid) => {
                 // It may have ended already; then the end, told meanwhile, stands.
                 let path = self.inner.layout.container(&record.id).join("status.json");
@@ -302,6 +306,23 @@ impl Runtime {
             }
             Err(error) => Err(self.failed_to_start(&container, &error).await),
         }
+    }
+
+    /// Under version 2. The group is made for it, and is there when libcontainer wants it.
+    async fn confine_devices(&self, record: &ContainerRecord) -> Result<()> {
+        let hierarchies = self.inner.hierarchies.clone();
+        let (Some(directory), Some(rules)) = (
+            hierarchies.v2.as_ref().and_then(|_| hierarchies.directory("devices", &record.cgroup)),
+            spec::devices(&record.config),
+        ) else {
+            return Ok(());
+        };
+        let group = record.cgroup.clone();
+        let confined = self.blocking(move || {
+            cgroup::make(&hierarchies, &group)?;
+            devices::confine(&directory, &rules)
+        });
+        confined.await?.map_err(|error| CriError::unknown(format!("cannot limit the container's devices: {error}")))
     }
 
     async fn failed_to_start(&self, container: &Arc<Container>, error: &CriError) -> CriError {

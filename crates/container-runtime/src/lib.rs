@@ -8,6 +8,7 @@ mod capabilities;
 mod cgroup;
 mod config;
 mod container;
+mod devices;
 mod disk;
 mod error;
 mod events;

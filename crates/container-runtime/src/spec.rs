@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     capabilities,
     cgroup::Hierarchies,
+    devices,
     mounts::{self, Propagation},
     protocol::Propagating,
     resources,
@@ -250,6 +251,10 @@ impl Parts<'_> {
             json!({"type": "ipc", "path": shim("ipc")}),
             json!({"type": "uts", "path": shim("uts")}),
         ];
+        if self.hierarchies.is_v2() && !self.security().privileged {
+            // As containerd: the container sees its own group as the root of all.
+            list.push(json!({"type": "cgroup"}));
+        }
         match v1::NamespaceMode::try_from(options.pid) {
             Ok(v1::NamespaceMode::Node) => {}
             Ok(v1::NamespaceMode::Pod) if self.init.is_some() => {
@@ -412,6 +417,27 @@ fn one_mount(mount: &v1::Mount) -> Result<(Value, Option<u8>)> {
         "destination": mount.container_path, "type": "bind", "source": mount.host_path, "options": options
     });
     Ok((value, need))
+}
+
+/// The devices a container may use; none stands for all.
+pub(crate) fn devices(config: &v1::ContainerConfig) -> Option<Vec<devices::Rule>> {
+    let security = config.linux.as_ref().and_then(|linux| linux.security_context.as_ref());
+    if security.is_some_and(|security| security.privileged) {
+        return None;
+    }
+    let own = config.devices.iter().filter_map(|device| {
+        let (kind, major, minor) = device_numbers(&device.host_path).ok()?;
+        let kind = if kind == "b" { devices::Kind::Block } else { devices::Kind::Character };
+        let letters = if device.permissions.is_empty() { "rwm" } else { &device.permissions };
+        let number = |number| u32::try_from(number).ok();
+        Some(devices::Rule {
+            kind: Some(kind),
+            major: Some(number(major)?),
+            minor: Some(number(minor)?),
+            access: devices::access(letters),
+        })
+    });
+    Some(devices::standard().into_iter().chain(own).collect())
 }
 
 /// The sources of mounts that are not private.

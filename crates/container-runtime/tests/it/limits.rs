@@ -3,21 +3,14 @@
 use cri::{RuntimeService as _, v1};
 use futures::{FutureExt as _, future::LocalBoxFuture};
 
-use crate::node::{Node, container_config, create, eventually, exec, output, run_sandbox, sandbox_config, start};
+use crate::node::{
+    Node, container_config, create, eventually, exec, hierarchy, is_v2, output, run_sandbox, sandbox_config, start,
+};
 
 fn limited(name: &str, script: &str, resources: v1::LinuxContainerResources) -> v1::ContainerConfig {
     let mut config = container_config(name, script);
     config.linux.as_mut().unwrap().resources = Some(resources);
     config
-}
-
-/// Where a container sees its own group of a controller.
-fn group(controller: &str) -> String {
-    if is_v2() { "/sys/fs/cgroup".into() } else { format!("/sys/fs/cgroup/{controller}") }
-}
-
-pub(crate) fn is_v2() -> bool {
-    std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
 }
 
 pub(crate) fn processors_and_processes_are_limited(node: &Node) -> LocalBoxFuture<'_, ()> {
@@ -28,8 +21,7 @@ pub(crate) fn processors_and_processes_are_limited(node: &Node) -> LocalBoxFutur
         let quota = v1::LinuxContainerResources { cpu_quota: 5_000, cpu_period: 100_000, ..Default::default() };
         let busy = create(&runtime, &sandbox, limited("busy", "while :; do :; done", quota.clone()), &of).await;
         start(&runtime, &busy).await;
-        let stat = std::path::Path::new("/sys/fs/cgroup").join(if is_v2() { "" } else { "cpu" });
-        let stat = stat.join(node.config().cgroup_root.strip_prefix("/").unwrap());
+        let stat = hierarchy("cpu").join(node.config().cgroup_root.strip_prefix("/").unwrap());
         let stat = stat.join("kubepods/pod-one").join(&busy).join("cpu.stat");
         let read = |key: &str| -> u64 {
             let text = std::fs::read_to_string(&stat).unwrap();
@@ -42,9 +34,10 @@ pub(crate) fn processors_and_processes_are_limited(node: &Node) -> LocalBoxFutur
             unified: [("pids.max".to_owned(), max.to_owned())].into(),
             ..Default::default()
         };
+        let pids_max = format!("cat {}", hierarchy("pids").join("pids.max").display());
         let few = create(&runtime, &sandbox, limited("few", "sleep 1000", fork("5")), &of).await;
         start(&runtime, &few).await;
-        assert_eq!(output(&runtime, &few, &format!("cat {}/pids.max", group("pids"))).await, "5");
+        assert_eq!(output(&runtime, &few, &pids_max).await, "5");
         let many = "for n in 1 2 3 4 5 6; do sleep 100 & done; wait";
         let refused = exec(&runtime, &few, many).await;
         assert!(String::from_utf8_lossy(&refused.stderr).contains("can't fork"), "{refused:?}");
@@ -54,7 +47,7 @@ pub(crate) fn processors_and_processes_are_limited(node: &Node) -> LocalBoxFutur
             ..Default::default()
         };
         runtime.update_container_resources(request).await.unwrap();
-        assert_eq!(output(&runtime, &few, &format!("cat {}/pids.max", group("pids"))).await, "50");
+        assert_eq!(output(&runtime, &few, &pids_max).await, "50");
     }
     .boxed_local()
 }

@@ -109,6 +109,15 @@ impl Node {
     }
 }
 
+pub(crate) fn is_v2() -> bool {
+    std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+}
+
+/// Where groups of a controller are, on this machine and, for its own group, in a container.
+pub(crate) fn hierarchy(controller: &str) -> PathBuf {
+    PathBuf::from("/sys/fs/cgroup").join(if is_v2() { "" } else { controller })
+}
+
 /// Deepest first.
 fn walk(path: &std::path::Path) -> Vec<PathBuf> {
     let mut found = Vec::new();

@@ -5,8 +5,8 @@ use cri::{RuntimeService as _, v1};
 use futures::{FutureExt as _, StreamExt as _, future::LocalBoxFuture};
 
 use crate::node::{
-    Node, Scenario, container_config, create, eventually, exec, exited, log_lines, output, run_sandbox, sandbox_config,
-    start, status,
+    Node, Scenario, container_config, create, eventually, exec, exited, is_v2, log_lines, output, run_sandbox,
+    sandbox_config, start, status,
 };
 use crate::{
     limits::{limits_that_cannot_be_held_are_refused, processors_and_processes_are_limited},
@@ -173,8 +173,7 @@ fn private_kib(pid: i32) -> u64 {
 /// The one process in the pod's own cgroup.
 fn shim_pid(node: &Node, sandbox: &str) -> i32 {
     let group = node.config().cgroup_root.join("kubepods/pod-one").join(sandbox);
-    let path =
-        std::path::Path::new("/sys/fs/cgroup/memory").join(group.strip_prefix("/").unwrap()).join("cgroup.procs");
+    let path = crate::node::hierarchy("memory").join(group.strip_prefix("/").unwrap()).join("cgroup.procs");
     std::fs::read_to_string(path).unwrap().trim().parse().unwrap()
 }
 
@@ -202,10 +201,15 @@ fn limits_hold_and_memory_kills_are_told(node: &Node) -> LocalBoxFuture<'_, ()> 
         });
         let calm = create(&runtime, &sandbox, config, &of).await;
         start(&runtime, &calm).await;
-        let read = async |file: &str| output(&runtime, &calm, &format!("cat /sys/fs/cgroup/{file}")).await;
-        assert_eq!(read("memory/memory.limit_in_bytes").await, (64 << 20).to_string());
-        assert_eq!(read("cpu/cpu.shares").await, "512");
-        assert_eq!(read("cpu/cpu.cfs_quota_us").await, "20000");
+        let read = async |controller: &str, v1: &str, v2: &str| {
+            let file = crate::node::hierarchy(controller).join(if is_v2() { v2 } else { v1 });
+            output(&runtime, &calm, &format!("cat {}", file.display())).await
+        };
+        let memory = async || read("memory", "memory.limit_in_bytes", "memory.max").await;
+        let shares = async || read("cpu", "cpu.shares", "cpu.weight").await;
+        assert_eq!(memory().await, (64 << 20).to_string());
+        assert_eq!(shares().await, if is_v2() { "20" } else { "512" });
+        assert_eq!(read("cpu", "cpu.cfs_quota_us", "cpu.max").await, if is_v2() { "20000 100000" } else { "20000" });
         for limit in [32i64 << 20, 128 << 20] {
             let linux =
                 v1::LinuxContainerResources { memory_limit_in_bytes: limit, cpu_shares: 100, ..Default::default() };
@@ -215,8 +219,8 @@ fn limits_hold_and_memory_kills_are_told(node: &Node) -> LocalBoxFuture<'_, ()> 
                 ..Default::default()
             };
             runtime.update_container_resources(request).await.unwrap();
-            assert_eq!(read("memory/memory.limit_in_bytes").await, limit.to_string());
-            assert_eq!(read("cpu/cpu.shares").await, "100");
+            assert_eq!(memory().await, limit.to_string());
+            assert_eq!(shares().await, if is_v2() { "4" } else { "100" });
         }
         let stats =
             runtime.container_stats(v1::ContainerStatsRequest { container_id: calm }).await.unwrap().stats.unwrap();
@@ -324,6 +328,10 @@ fn security_settings_hold(node: &Node) -> LocalBoxFuture<'_, ()> {
         assert_ne!(exec(&runtime, &root, "unshare -m true").await.exit_code, 0, "seccomp and capabilities refuse it");
         assert_ne!(exec(&runtime, &root, "mount -t tmpfs t /tmp").await.exit_code, 0);
         assert_eq!(output(&runtime, &root, "touch /data/x && ls /data").await, "x");
+        // Without a rule it would be "No such device or address", or the device.
+        let disk = exec(&runtime, &root, "mknod /tmp/disk b 254 200 && head -c 1 /tmp/disk").await;
+        assert!(String::from_utf8_lossy(&disk.stderr).contains("Operation not permitted"), "{disk:?}");
+        assert_eq!(output(&runtime, &root, "head -c 1 /dev/zero >/dev/null && ls /tmp/disk").await, "/tmp/disk");
         let mut config = container_config("mighty", "sleep 1000");
         config.linux.as_mut().unwrap().security_context.as_mut().unwrap().privileged = true;
         let mighty = create(&runtime, &sandbox, config, &of).await;
