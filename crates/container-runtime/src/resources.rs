@@ -87,9 +87,13 @@ pub(crate) fn hugepages(from: &v1::LinuxContainerResources, on: &Hierarchies) ->
     }
 }
 
-/// Version 2's weight for version 1's shares, by the kernel's own scale.
+/// Version 2's weight for version 1's shares, by the curve runc and so libcontainer use since 2025: it meets both ends,
+/// and the defaults of both, 1024 and 100.
 fn weight(shares: i64) -> i64 {
-    1 + (shares.clamp(2, 262_144) - 2) * 9999 / 262_142
+    let log = (shares.clamp(2, 262_144) as f64).log2();
+    let exponent = log * (log + 125.0) / 612.0 - 7.0 / 34.0;
+    // A whisker below, since the ends and the default are whole numbers that rounding may overshoot.
+    ((10f64.powf(exponent) - 1e-6).ceil() as i64).clamp(1, 10_000)
 }
 
 /// Changes limits of a running container. Zero means "leave as it is".
@@ -190,7 +194,7 @@ mod tests {
     #[test]
     fn shares_become_weights_on_the_kernels_scale() {
         assert_eq!(weight(2), 1);
-        assert_eq!(weight(1024), 39);
+        assert_eq!((weight(100), weight(512), weight(1024)), (17, 59, 100));
         assert_eq!(weight(262_144), 10_000);
     }
 }

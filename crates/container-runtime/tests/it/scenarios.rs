@@ -208,7 +208,7 @@ fn limits_hold_and_memory_kills_are_told(node: &Node) -> LocalBoxFuture<'_, ()> 
         let memory = async || read("memory", "memory.limit_in_bytes", "memory.max").await;
         let shares = async || read("cpu", "cpu.shares", "cpu.weight").await;
         assert_eq!(memory().await, (64 << 20).to_string());
-        assert_eq!(shares().await, if is_v2() { "20" } else { "512" });
+        assert_eq!(shares().await, if is_v2() { "59" } else { "512" });
         assert_eq!(read("cpu", "cpu.cfs_quota_us", "cpu.max").await, if is_v2() { "20000 100000" } else { "20000" });
         for limit in [32i64 << 20, 128 << 20] {
             let linux =
@@ -220,7 +220,7 @@ fn limits_hold_and_memory_kills_are_told(node: &Node) -> LocalBoxFuture<'_, ()> 
             };
             runtime.update_container_resources(request).await.unwrap();
             assert_eq!(memory().await, limit.to_string());
-            assert_eq!(shares().await, if is_v2() { "4" } else { "100" });
+            assert_eq!(shares().await, if is_v2() { "17" } else { "100" });
         }
         let stats =
             runtime.container_stats(v1::ContainerStatsRequest { container_id: calm }).await.unwrap().stats.unwrap();
