@@ -85,7 +85,7 @@ impl Manager {
         tracing::warn!(resource, "the node is short of something; reclaiming");
         let message = format!("Attempting to reclaim {resource}");
         agent.events.warning(&about_node(&agent.config.node_name), "EvictionThresholdMet", message);
-        if threshold.signal.condition() == Condition::DiskPressure && reclaimed(agent).await {
+        if threshold.signal.condition() == Condition::Disk && reclaimed(agent).await {
             return Vec::new();
         }
         self.evict_one(agent, active, threshold, &met).await.into_iter().collect()
@@ -129,7 +129,7 @@ impl Manager {
         met: &[Met],
     ) -> Option<Arc<PodSignal>> {
         let mut pods: Vec<Arc<Pod>> = active.iter().map(|s| s.pod()).collect();
-        let counted = threshold.signal.condition() == Condition::DiskPressure;
+        let counted = threshold.signal.condition() == Condition::Disk;
         let usage: HashMap<String, PodUsage> = usage::of(agent, &pods, counted).await;
         rank::rank(&mut pods, threshold.signal, &usage);
         for pod in &pods {

@@ -38,6 +38,7 @@ fn health_server(node: &Node, status: Arc<AtomicU8>) -> (u16, tokio::runtime::Ru
     let listener = node.inside(|| std::net::TcpListener::bind((NODE_IP, 0)).unwrap());
     listener.set_nonblocking(true).unwrap();
     let port = listener.local_addr().unwrap().port();
+    let handle = runtime.handle().clone();
     runtime.spawn(async move {
         let listener = tokio::net::TcpListener::from_std(listener).unwrap();
         loop {
@@ -55,7 +56,7 @@ fn health_server(node: &Node, status: Arc<AtomicU8>) -> (u16, tokio::runtime::Ru
                 async { Ok::<_, Infallible>(answer) }
             });
             let serving = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-            tokio::spawn(async move { serving.serve_connection(TokioIo::new(socket), service).await.ok() });
+            handle.spawn(async move { serving.serve_connection(TokioIo::new(socket), service).await.ok() });
         }
     });
     (port, runtime)

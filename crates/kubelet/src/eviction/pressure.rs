@@ -53,7 +53,7 @@ fn refuse(now: &BTreeSet<Condition>, pod: &Pod) -> Option<String> {
     if now.is_empty() || is_critical(pod) {
         return None;
     }
-    if now.iter().eq([&Condition::MemoryPressure]) {
+    if now.iter().eq([&Condition::Memory]) {
         let taint = Taint {
             key: "node.kubernetes.io/memory-pressure".to_owned(),
             effect: "NoSchedule".to_owned(),
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn who_may_begin_under_pressure() {
-        let (memory, disk) = (Condition::MemoryPressure, Condition::DiskPressure);
+        let (memory, disk) = (Condition::Memory, Condition::Disk);
         assert_eq!(check(&[], json!({})), None);
         assert_eq!(check(&[disk], json!({})).unwrap(), "The node had condition: [DiskPressure]. ");
         let both = check(&[memory, disk], json!({})).unwrap();

@@ -18,17 +18,17 @@ pub enum Signal {
 /// The condition of the node that tells of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Condition {
-    DiskPressure,
-    MemoryPressure,
-    PidPressure,
+    Disk,
+    Memory,
+    Pid,
 }
 
 impl Condition {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Self::DiskPressure => "DiskPressure",
-            Self::MemoryPressure => "MemoryPressure",
-            Self::PidPressure => "PIDPressure",
+            Self::Disk => "DiskPressure",
+            Self::Memory => "MemoryPressure",
+            Self::Pid => "PIDPressure",
         }
     }
 }
@@ -45,9 +45,9 @@ const SIGNALS: [(Signal, &str); 6] = [
 impl Signal {
     pub(crate) fn condition(self) -> Condition {
         match self {
-            Self::MemoryAvailable => Condition::MemoryPressure,
-            Self::PidAvailable => Condition::PidPressure,
-            _ => Condition::DiskPressure,
+            Self::MemoryAvailable => Condition::Memory,
+            Self::PidAvailable => Condition::Pid,
+            _ => Condition::Disk,
         }
     }
 

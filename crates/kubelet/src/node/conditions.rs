@@ -54,17 +54,17 @@ fn pressure(
 
 const PRESSURES: [(Condition, [&str; 2], [&str; 2]); 3] = [
     (
-        Condition::MemoryPressure,
+        Condition::Memory,
         ["KubeletHasInsufficientMemory", "KubeletHasSufficientMemory"],
         ["kubelet has insufficient memory available", "kubelet has sufficient memory available"],
     ),
     (
-        Condition::DiskPressure,
+        Condition::Disk,
         ["KubeletHasDiskPressure", "KubeletHasNoDiskPressure"],
         ["kubelet has disk pressure", "kubelet has no disk pressure"],
     ),
     (
-        Condition::PidPressure,
+        Condition::Pid,
         ["KubeletHasInsufficientPID", "KubeletHasSufficientPID"],
         ["kubelet has insufficient PID available", "kubelet has sufficient PID available"],
     ),
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn pressures_are_told_and_changes_noticed() {
-        let short = BTreeSet::from([Condition::DiskPressure]);
+        let short = BTreeSet::from([Condition::Disk]);
         let down = Err(cri::CriError::unavailable("x"));
         let all = all(&Node::default(), &down, &short, Timestamp::UNIX_EPOCH);
         let told: Vec<(&str, &str)> = all.iter().map(|c| (c.type_.as_str(), c.status.as_str())).collect();
