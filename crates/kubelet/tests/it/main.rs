@@ -86,6 +86,9 @@ impl Cluster {
         let mut config = KubeletConfig::new(NODE, self.folder.path().join("kubelet"), vec![[127, 0, 0, 1].into()]);
         config.log_dir = self.folder.path().join("logs");
         config.cgroup_root = self.cgroup.clone();
+        // However full the machine's disk is.
+        config.housekeeping.eviction_hard.clear();
+        config.housekeeping.image_gc.high_percent = 100;
         let runtime = Arc::new(self.runtime.clone());
         let handle = Kubelet::start(config, client, runtime.clone(), runtime, &tasks).await.unwrap();
         tokio::time::timeout(DEADLINE, handle.ready()).await.unwrap();
