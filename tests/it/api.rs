@@ -4,6 +4,7 @@ mod backup;
 mod change;
 mod delete;
 mod discover;
+mod faults;
 mod read;
 mod refuse;
 mod survive;

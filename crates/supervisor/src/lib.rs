@@ -8,6 +8,7 @@ mod control_plane;
 mod image_store;
 mod node;
 mod pid_file;
+mod requirements;
 mod server;
 mod snapshots;
 mod store_control;

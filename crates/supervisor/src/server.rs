@@ -12,6 +12,7 @@ use crate::{
     control_plane::ControlPlane,
     node::{self, KubeletTls},
     pid_file::PidFile,
+    requirements,
 };
 
 /// How long everything together has to end; then it is cut off. Nothing acknowledged depends on it.
@@ -63,6 +64,7 @@ pub async fn server(config: ServerConfig) -> anyhow::Result<Running> {
     let began = Instant::now();
     let ServerConfig { apiserver, node } = config;
     check(&apiserver)?;
+    requirements::check()?;
     let cluster = apiserver.cluster.clone();
     let tasks = Tasks::new();
     let kubeconfig = apiserver.kubeconfig.clone();
