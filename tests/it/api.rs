@@ -1,5 +1,6 @@
 //! kubectl against `knarr apiserver` alone: nothing acts on what is written.
 
+mod at_rest;
 mod backup;
 mod change;
 mod delete;

@@ -53,6 +53,9 @@ pub(crate) struct ApiServerSettings {
     /// Let clients without credentials ask for what authorization allows them, not only for health and version
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub(crate) anonymous_auth: Option<bool>,
+    /// File that says what is encrypted at rest, and how [default: secrets, with a key in the data folder]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) encryption_provider_config: Option<PathBuf>,
     /// Time between snapshots of the store, such as 12h; 0 for none [default: 12h]
     #[arg(long, value_name = "DURATION")]
     pub(crate) snapshot_interval: Option<String>,
@@ -68,7 +71,7 @@ pub(crate) struct ApiServerSettings {
 }
 
 impl ApiServerSettings {
-    const NAMES: [&str; 12] = [
+    const NAMES: [&str; 13] = [
         "data-dir",
         "bind-address",
         "secure-port",
@@ -77,6 +80,7 @@ impl ApiServerSettings {
         "cluster-cidr",
         "cluster-domain",
         "anonymous-auth",
+        "encryption-provider-config",
         "snapshot-interval",
         "snapshot-retention",
         "snapshot-dir",
@@ -94,6 +98,7 @@ impl ApiServerSettings {
             cluster_cidr: self.cluster_cidr.or(file.cluster_cidr),
             cluster_domain: self.cluster_domain.or(file.cluster_domain),
             anonymous_auth: self.anonymous_auth.or(file.anonymous_auth),
+            encryption_provider_config: self.encryption_provider_config.or(file.encryption_provider_config),
             snapshot_interval: self.snapshot_interval.or(file.snapshot_interval),
             snapshot_retention: self.snapshot_retention.or(file.snapshot_retention),
             snapshot_dir: self.snapshot_dir.or(file.snapshot_dir),
@@ -126,6 +131,7 @@ impl ApiServerSettings {
         if let Some(path) = self.write_kubeconfig {
             config.kubeconfig = path;
         }
+        config.encryption = self.encryption_provider_config;
         if let Some(text) = self.snapshot_interval {
             config.snapshots.every = interval(&text).context("--snapshot-interval")?;
         }

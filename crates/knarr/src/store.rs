@@ -25,7 +25,7 @@ pub(crate) enum Store {
         #[command(flatten)]
         place: Place,
     },
-    /// Let go of the history of a running server's store: watches from before now list again
+    /// Let go of the history of a running server's store and write all of it anew, with the first encryption key
     Compact {
         #[command(flatten)]
         place: Place,

@@ -1,7 +1,8 @@
 //! Saving, checking and restoring a store.
 //!
 //! A saved store is a checkpoint in a file of its own: see `local/checkpoint.rs` for the format. It holds the keys at
-//! one revision and no history. Restoring it makes a new folder whose revision is far beyond every number that was
+//! one revision and no history. Values are in it as they lie on disk: encrypted stays encrypted, all the way.
+//!  Restoring it makes a new folder whose revision is far beyond every number that was
 //! given out after it was saved: no client sees time go back, and whoever watches from before is told to read anew.
 
 use std::{
@@ -22,6 +23,7 @@ use crate::{
     },
     open_error::OpenError,
     revision::Revision,
+    seal::Seal,
     snapshot::Snapshot,
     state::Keys,
 };
@@ -68,13 +70,13 @@ pub enum BackupError {
 impl Verified {
     /// Writes what was read, as [`Store::save`](crate::Store::save) does.
     pub fn save(&self, out: &mut dyn io::Write) -> io::Result<Contents> {
-        save(&self.snapshot, out)
+        save(&self.snapshot, None, out)
     }
 }
 
-pub(crate) fn save(snapshot: &Snapshot, out: &mut dyn io::Write) -> io::Result<Contents> {
+pub(crate) fn save(snapshot: &Snapshot, seal: Option<&dyn Seal>, out: &mut dyn io::Write) -> io::Result<Contents> {
     let (revision, keys) = (snapshot.revision(), snapshot.keys());
-    let bytes = checkpoint::encode(out, revision, keys, &AtomicBool::new(false))?;
+    let bytes = checkpoint::encode(out, revision, keys, seal, &AtomicBool::new(false))?;
     let bytes = bytes.expect("only who is told to stop writes nothing");
     out.flush()?;
     Ok(Contents { revision, keys: keys.len(), bytes })
@@ -116,7 +118,7 @@ pub fn restore(path: &Path, dir: &Path) -> Result<Contents, BackupError> {
 fn fill(dir: &Path, revision: Revision, keys: &Keys) -> Result<u64, BackupError> {
     let failed = |source| BackupError::Io { action: "write", path: dir.to_owned(), source };
     let folder = Arc::new(Folder::open(dir).map_err(|error| BackupError::Open(Box::new(error)))?);
-    let bytes = checkpoint::write(&*folder, revision, keys, &AtomicBool::new(false)).map_err(failed)?;
+    let bytes = checkpoint::write(&*folder, revision, keys, None, &AtomicBool::new(false)).map_err(failed)?;
     let limit = StoreConfig::new(dir).segment_bytes;
     let mut log = Log::begin(folder, revision, Vec::new(), limit).map_err(failed)?;
     log.stage(Kind::Closed, revision, []);
@@ -132,13 +134,14 @@ fn read(path: &Path) -> Result<Decoded, BackupError> {
     let file = File::open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
     let file: &dyn DiskFile = &file;
-    match checkpoint::decode(file) {
+    match checkpoint::decode(file, None) {
         Ok(decoded) if decoded.bytes == length => Ok(decoded),
         Ok(Decoded { bytes: offset, .. }) | Err(BadCheckpoint::Damaged(offset)) => {
             Err(BackupError::Damaged { path: path.to_owned(), offset })
         }
         Err(BadCheckpoint::Format(found)) => Err(BackupError::Format { path: path.to_owned(), found }),
         Err(BadCheckpoint::Io(source)) => Err(failed(source)),
+        Err(BadCheckpoint::Sealed(..)) => unreachable!("nothing is opened without a seal"),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Where a store lives and how much it keeps.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use crate::seal::Seal;
 
 /// Settings of a local store. `StoreConfig::new(dir)` has the defaults.
 #[derive(Clone, Debug)]
@@ -21,6 +23,8 @@ pub struct StoreConfig {
     /// A checkpoint is written when it frees this much of the log, and at least an eighth of the
     /// live data.
     pub checkpoint_bytes: u64,
+    /// What encrypts values on disk.
+    pub seal: Option<Arc<dyn Seal>>,
 }
 
 impl StoreConfig {
@@ -34,6 +38,7 @@ impl StoreConfig {
             relaxed_delay: Duration::from_secs(30),
             segment_bytes: 4 << 20,
             checkpoint_bytes: 8 << 20,
+            seal: None,
         }
     }
 }

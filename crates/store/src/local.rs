@@ -18,6 +18,7 @@ use crate::{
     hub::Hub,
     open_error::OpenError,
     revision::Revision,
+    seal::Seal,
     state::OutOfWindow,
     write::{Committed, Write, WriteError},
 };
@@ -39,7 +40,7 @@ mod tests;
 
 use disk::{Disk, Folder};
 use gauges::Gauges;
-use queue::{Queue, Request};
+use queue::{Chore, Queue, Request};
 use recovery::Recovery;
 use sequencer::Sequencer;
 
@@ -48,6 +49,7 @@ pub(crate) struct Local {
     queue: Arc<Queue>,
     gauges: Arc<Gauges>,
     recovery: Recovery,
+    seal: Option<Arc<dyn Seal>>,
     sequencer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -63,12 +65,13 @@ impl Local {
         let hub = Arc::new(Hub::new(recovered.state.clone()));
         let queue = Arc::new(Queue::new());
         let gauges = Arc::new(Gauges::default());
+        let seal = config.seal.clone();
         let sequencer = Sequencer::new(recovered, config, hub.clone(), queue.clone(), gauges.clone());
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || sequencer.run())
             .map_err(|source| OpenError::Thread { source })?;
-        Ok(Local { hub, queue, gauges, recovery, sequencer: Mutex::new(Some(thread)) })
+        Ok(Local { hub, queue, gauges, recovery, seal, sequencer: Mutex::new(Some(thread)) })
     }
 
     pub(crate) fn hub(&self) -> &Arc<Hub> {
@@ -93,6 +96,16 @@ impl Local {
         // A store that is closed meanwhile forgets its history anyway.
         waiting.await.ok();
         Ok(())
+    }
+
+    pub(crate) fn seal(&self) -> Option<&dyn Seal> {
+        self.seal.as_deref()
+    }
+
+    pub(crate) async fn rewrite(&self) -> Result<Revision, WriteError> {
+        let (done, waiting) = oneshot::channel();
+        self.queue.chore(Chore::Rewrite(done));
+        waiting.await.unwrap_or(Err(WriteError::Stopped))
     }
 
     pub(crate) fn health(&self) -> Health {

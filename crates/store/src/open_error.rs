@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::revision::Revision;
+use crate::{revision::Revision, seal::Unsealable};
 
 /// Nothing was changed on disk when one of these is returned, except for the lock file.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +26,12 @@ pub enum OpenError {
         path.display(), data_dir(path)
     )]
     Corrupt { path: PathBuf, offset: u64, damage: Damage, last_good: Revision },
+    /// A value cannot be decrypted.
+    #[error(
+        "the value of {key} in {} cannot be read: {why}; give the encryption configuration it was written with",
+        path.display()
+    )]
+    Sealed { path: PathBuf, key: String, why: Unsealable },
     /// The files were written by a version of the program that knows more than this one.
     #[error("{} has format {found}; this version reads format {known}; use the newer version", path.display())]
     Format { path: PathBuf, found: u32, known: u32 },

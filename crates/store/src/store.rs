@@ -71,13 +71,19 @@ impl Store {
 
     /// Writes all keys as they are now in the form of a checkpoint, checksums included. Blocks the caller, nobody else.
     pub fn save(&self, out: &mut dyn io::Write) -> io::Result<Contents> {
-        backup::save(&self.snapshot(), out)
+        backup::save(&self.snapshot(), self.local.seal(), out)
     }
 
     /// Lets go of the history before `revision`, which then is the oldest that can be read. Writes
     /// nothing by itself, and is forgotten if the store is opened again soon.
     pub async fn compact(&self, revision: Revision) -> Result<(), OutOfWindow> {
         self.local.compact(revision).await
+    }
+
+    /// Compacts to the newest revision and writes everything anew: what was encrypted with an old key is encrypted
+    /// with the first one, and nothing of before is left in the log. Answers when it is on disk.
+    pub async fn rewrite(&self) -> Result<Revision, WriteError> {
+        self.local.rewrite().await
     }
 
     /// The newest revision.

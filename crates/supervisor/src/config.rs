@@ -40,6 +40,8 @@ pub struct ApiServerConfig {
     /// Where the administrator's kubeconfig is written.
     pub kubeconfig: PathBuf,
     pub snapshots: SnapshotConfig,
+    /// Upstream's `EncryptionConfiguration`; one is made in the data folder if none is named.
+    pub encryption: Option<PathBuf>,
     pub cluster: ClusterConfig,
 }
 
@@ -52,6 +54,7 @@ impl ApiServerConfig {
         Self {
             kubeconfig: data_dir.join("admin.kubeconfig"),
             snapshots: SnapshotConfig::new(&data_dir),
+            encryption: None,
             data_dir,
             bind_address: IpAddr::from([0, 0, 0, 0]),
             secure_port: Self::SECURE_PORT,

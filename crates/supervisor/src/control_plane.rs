@@ -10,7 +10,7 @@ use controller_runtime::Tasks;
 use registry::{Registry, Resources};
 use store::{Store, StoreConfig};
 
-use crate::{ApiServerConfig, certificates::Certificates, snapshots, store_control};
+use crate::{ApiServerConfig, certificates::Certificates, encryption, snapshots, store_control};
 
 pub(crate) struct ControlPlane {
     server: ApiServer,
@@ -32,7 +32,10 @@ impl ControlPlane {
         let address = listener.address().context("ask for the port")?;
         config.secure_port = address.port();
 
-        let store = Store::open(StoreConfig::new(store_control::store_dir(&config.data_dir)))?;
+        let store = Store::open(StoreConfig {
+            seal: Some(encryption::open(config.encryption.as_deref(), &config.data_dir, &Resources::built_in())?),
+            ..StoreConfig::new(store_control::store_dir(&config.data_dir))
+        })?;
         store_control::listen(&store, &config.data_dir, tasks)?;
         snapshots::start(&store, config.snapshots.clone(), tasks);
         let gate = Gate::new();

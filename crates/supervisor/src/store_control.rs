@@ -146,8 +146,8 @@ async fn serve(mut stream: UnixStream, store: Store) -> anyhow::Result<()> {
         Ok(Question::Status) => Reply::Status(StoreStatus::of(&store)),
         Ok(Question::Snapshot) => return snapshot(stream, store).await,
         Ok(Question::Compact) => {
-            let refused = store.compact(store.revision()).await.err();
-            refused.map_or_else(|| Reply::Compacted(store.health().floor.0), |error| Reply::Refused(error.to_string()))
+            let rewritten = store.rewrite().await;
+            rewritten.map_or_else(|error| Reply::Refused(error.to_string()), |revision| Reply::Compacted(revision.0))
         }
         Err(error) => Reply::Refused(format!("this server does not understand the question: {error}")),
     };

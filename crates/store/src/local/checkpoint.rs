@@ -23,12 +23,13 @@ use bytes::Bytes;
 use super::{
     disk::{Disk, DiskFile},
     frame::{self, FRAME_HEAD},
-    record::{put_bytes, take, take_bytes, take_u32, take_u64},
+    record::{put_bytes, put_value, take, take_bytes, take_u32, take_u64},
 };
 use crate::{
     failpoints,
     key_value::{Key, KeyValue},
     revision::Revision,
+    seal::{Seal, Unsealable},
     state::Keys,
 };
 
@@ -56,9 +57,15 @@ pub(crate) fn is_temporary(name: &str) -> bool {
 }
 
 /// Writes a checkpoint and makes it durable. Returns its size, or `None` if it was told to stop.
-pub(crate) fn write(disk: &dyn Disk, revision: Revision, keys: &Keys, stop: &AtomicBool) -> io::Result<Option<u64>> {
+pub(crate) fn write(
+    disk: &dyn Disk,
+    revision: Revision,
+    keys: &Keys,
+    seal: Option<&dyn Seal>,
+    stop: &AtomicBool,
+) -> io::Result<Option<u64>> {
     let (temporary, name) = (name(revision) + TEMPORARY, name(revision));
-    let result = write_file(disk, &temporary, revision, keys, stop);
+    let result = write_file(disk, &temporary, revision, keys, seal, stop);
     match result {
         Ok(Some(bytes)) => {
             failpoints::reach("checkpoint.written");
@@ -84,10 +91,11 @@ fn write_file(
     name: &str,
     revision: Revision,
     keys: &Keys,
+    seal: Option<&dyn Seal>,
     stop: &AtomicBool,
 ) -> io::Result<Option<u64>> {
     let mut writer = Writer { file: disk.create(name)?, offset: 0, unsynced: 0 };
-    let written = encode(&mut writer, revision, keys, stop)?;
+    let written = encode(&mut writer, revision, keys, seal, stop)?;
     writer.file.sync()?;
     Ok(written)
 }
@@ -97,6 +105,7 @@ pub(crate) fn encode(
     out: &mut dyn io::Write,
     revision: Revision,
     keys: &Keys,
+    seal: Option<&dyn Seal>,
     stop: &AtomicBool,
 ) -> io::Result<Option<u64>> {
     let salt = frame::fresh_salt();
@@ -112,7 +121,7 @@ pub(crate) fn encode(
     };
     let mut payload = Vec::with_capacity(2 * FRAME_BYTES);
     for kv in keys.values() {
-        put_entry(&mut payload, kv);
+        put_entry(&mut payload, kv, seal);
         if payload.len() >= FRAME_BYTES {
             if stop.load(Ordering::Relaxed) {
                 return Ok(None);
@@ -157,12 +166,13 @@ pub(crate) enum BadCheckpoint {
     Io(io::Error),
     Damaged(u64),
     Format(u32),
+    Sealed(Key, Unsealable),
 }
 
 /// Reads a checkpoint back, and says how many bytes it has.
-pub(crate) fn read(disk: &dyn Disk, revision: Revision) -> Result<(Keys, u64), BadCheckpoint> {
+pub(crate) fn read(disk: &dyn Disk, revision: Revision, seal: Option<&dyn Seal>) -> Result<(Keys, u64), BadCheckpoint> {
     let file = disk.open(&name(revision)).map_err(BadCheckpoint::Io)?;
-    let Decoded { revision: found, keys, bytes } = decode(&*file)?;
+    let Decoded { revision: found, keys, bytes } = decode(&*file, seal)?;
     if found == revision { Ok((keys, bytes)) } else { Err(BadCheckpoint::Damaged(0)) }
 }
 
@@ -173,7 +183,8 @@ pub(crate) struct Decoded {
     pub(crate) bytes: u64,
 }
 
-pub(crate) fn decode(file: &dyn DiskFile) -> Result<Decoded, BadCheckpoint> {
+/// Without a seal, values are given as they lie on disk.
+pub(crate) fn decode(file: &dyn DiskFile, seal: Option<&dyn Seal>) -> Result<Decoded, BadCheckpoint> {
     let mut head = [0; HEADER];
     read_exact(file, &mut head, 0)?;
     let (salt, revision) = parse_header(&head)?;
@@ -195,7 +206,10 @@ pub(crate) fn decode(file: &dyn DiskFile) -> Result<Decoded, BadCheckpoint> {
         }
         let mut rest = payload;
         while !rest.is_empty() {
-            let Some(kv) = take_entry(&mut rest) else { return Err(damaged) };
+            let Some(mut kv) = take_entry(&mut rest) else { return Err(damaged) };
+            if let Some(seal) = seal {
+                kv.value = seal.open(&kv.key, kv.value).map_err(|why| BadCheckpoint::Sealed(kv.key.clone(), why))?;
+            }
             keys.insert(kv.key.clone(), Arc::new(kv));
         }
     }
@@ -233,9 +247,9 @@ fn parse_header(head: &[u8; HEADER]) -> Result<(u64, Revision), BadCheckpoint> {
     }
 }
 
-fn put_entry(out: &mut Vec<u8>, kv: &KeyValue) {
+fn put_entry(out: &mut Vec<u8>, kv: &KeyValue, seal: Option<&dyn Seal>) {
     put_bytes(out, &kv.key);
-    put_bytes(out, &kv.value);
+    put_value(out, kv, seal);
     for number in [kv.create_revision.0, kv.mod_revision.0, kv.version] {
         out.extend_from_slice(&number.to_le_bytes());
     }

@@ -20,7 +20,7 @@ use super::{
     queue::{Chore, Queue},
     segment,
 };
-use crate::{failpoints, revision::Revision, state::State};
+use crate::{config::StoreConfig, failpoints, revision::Revision, seal::Seal, state::State};
 
 pub(crate) struct Checkpointer {
     disk: Arc<dyn Disk>,
@@ -32,6 +32,7 @@ pub(crate) struct Checkpointer {
     failed_at: u64,
     /// [`StoreConfig::checkpoint_bytes`](crate::StoreConfig).
     due_bytes: u64,
+    seal: Option<Arc<dyn Seal>>,
 }
 
 struct Running {
@@ -46,16 +47,16 @@ impl Checkpointer {
         disk: Arc<dyn Disk>,
         queue: Arc<Queue>,
         last: Option<(Revision, u64)>,
-        due_bytes: u64,
+        config: &StoreConfig,
     ) -> Checkpointer {
-        Checkpointer { disk, queue, last, running: None, failed_at: 0, due_bytes }
+        let (due_bytes, seal) = (config.checkpoint_bytes, config.seal.clone());
+        Checkpointer { disk, queue, last, running: None, failed_at: 0, due_bytes, seal }
     }
 
     pub(crate) fn bytes(&self) -> u64 {
         self.last.map_or(0, |(_, bytes)| bytes)
     }
 
-    #[cfg(test)]
     pub(crate) fn is_running(&self) -> bool {
         self.running.is_some()
     }
@@ -75,15 +76,18 @@ impl Checkpointer {
         }
     }
 
-    fn start(&mut self, state: &State, log: &Log) {
+    /// Begins one, of the floor of the history; false if there is no thread for it.
+    pub(crate) fn start(&mut self, state: &State, log: &Log) -> bool {
         let (disk, queue, stop) = (self.disk.clone(), self.queue.clone(), Arc::new(AtomicBool::new(false)));
         let (revision, keys) = (state.floor, state.floor_keys.clone());
         let mut old: Vec<String> = log.before(revision).iter().map(|segment| segment::name(segment.previous)).collect();
         let segments = old.len();
-        old.extend(self.last.map(|(revision, _)| checkpoint::name(revision)));
-        let told = stop.clone();
+        // One of the same revision is replaced by the new one taking its name.
+        let replaced = self.last.filter(|(last, _)| *last != revision);
+        old.extend(replaced.map(|(revision, _)| checkpoint::name(revision)));
+        let (told, seal) = (stop.clone(), self.seal.clone());
         let spawned = std::thread::Builder::new().name("store-checkpoint".to_owned()).spawn(move || {
-            let result = checkpoint::write(&*disk, revision, &keys, &told).and_then(|written| {
+            let result = checkpoint::write(&*disk, revision, &keys, seal.as_deref(), &told).and_then(|written| {
                 if written.is_some() {
                     // Oldest first: what is left after a crash is still an unbroken log.
                     old.iter().try_for_each(|name| remove(&*disk, name))?;
@@ -99,22 +103,25 @@ impl Checkpointer {
             Ok(thread) => self.running = Some(Running { thread, stop, revision, segments }),
             Err(error) => self.failed(log, &error),
         }
+        self.is_running()
     }
 
-    /// Takes note of a checkpoint whose thread said it is done.
-    pub(crate) fn finish(&mut self, log: &mut Log) {
-        let Some(running) = self.running.take() else { return };
+    /// Takes note of a checkpoint whose thread said it is done; answers its revision if it was written.
+    pub(crate) fn finish(&mut self, log: &mut Log) -> Option<Revision> {
+        let running = self.running.take()?;
         match running.thread.join() {
             Ok(Ok(Some(bytes))) => {
                 tracing::debug!(revision = running.revision.0, bytes, "checkpoint written");
                 log.forget(running.segments);
                 self.last = Some((running.revision, bytes));
                 self.failed_at = 0;
+                return Some(running.revision);
             }
             Ok(Ok(None)) => {}
             Ok(Err(error)) => self.failed(log, &error),
             Err(_) => self.failed(log, &io::Error::other("the checkpoint's thread panicked")),
         }
+        None
     }
 
     fn failed(&mut self, log: &Log, error: &io::Error) {

@@ -11,7 +11,7 @@ use super::{
     record::{self, Kind},
     segment::{self, HEADER, Header},
 };
-use crate::{event::Event, failpoints, revision::Revision};
+use crate::{event::Event, failpoints, revision::Revision, seal::Seal};
 
 /// Why the log did not take a batch.
 #[derive(Debug)]
@@ -33,6 +33,7 @@ pub(crate) struct Log {
     /// All files, oldest first; the last one is being written.
     segments: Vec<Segment>,
     segment_bytes: u64,
+    seal: Option<Arc<dyn Seal>>,
 }
 
 /// A file of the log, with the revision before its first record.
@@ -52,7 +53,7 @@ impl Log {
         segment_bytes: u64,
     ) -> Log {
         let written = segments.last().map_or(HEADER, |segment| segment.bytes);
-        Log { disk, file, salt, written, synced: written, staged: Vec::new(), segments, segment_bytes }
+        Log { disk, file, salt, written, synced: written, staged: Vec::new(), segments, segment_bytes, seal: None }
     }
 
     /// A log that continues after `previous` with a new file.
@@ -67,11 +68,17 @@ impl Log {
         Ok(Log::resume(disk, file, salt, segments, segment_bytes))
     }
 
+    /// From here on, values are sealed.
+    pub(crate) fn seal_with(mut self, seal: Option<Arc<dyn Seal>>) -> Log {
+        self.seal = seal;
+        self
+    }
+
     pub(crate) fn stage<'a>(&mut self, kind: Kind, revision: Revision, events: impl IntoIterator<Item = &'a Event>) {
         let offset = self.written + self.staged.len() as u64;
-        let synced = self.synced;
+        let (synced, seal) = (self.synced, self.seal.clone());
         frame::seal(&mut self.staged, self.salt, offset, |out| {
-            record::encode(out, kind, synced, revision, events);
+            record::encode(out, kind, synced, revision, events, seal.as_deref());
         });
     }
 

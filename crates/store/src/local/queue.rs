@@ -38,6 +38,7 @@ pub(crate) struct Request {
 /// What the sequencer is asked to do besides writes.
 pub(crate) enum Chore {
     Compact(Revision, oneshot::Sender<()>),
+    Rewrite(oneshot::Sender<Result<Revision, WriteError>>),
     CheckpointDone,
     Close(Option<oneshot::Sender<()>>),
 }

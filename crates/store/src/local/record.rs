@@ -12,7 +12,12 @@
 use bytes::Bytes;
 
 use super::frame::{self, FRAME_HEAD};
-use crate::{event::Event, key_value::Key, revision::Revision};
+use crate::{
+    event::Event,
+    key_value::{Key, KeyValue},
+    revision::Revision,
+    seal::Seal,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -38,6 +43,7 @@ pub(crate) fn encode<'a>(
     synced: u64,
     revision: Revision,
     events: impl IntoIterator<Item = &'a Event>,
+    seal: Option<&dyn Seal>,
 ) {
     out.push(kind as u8);
     out.extend_from_slice(&synced.to_le_bytes());
@@ -46,7 +52,7 @@ pub(crate) fn encode<'a>(
         out.push(if event.current.is_some() { 1 } else { 2 });
         put_bytes(out, &event.key);
         if let Some(kv) = &event.current {
-            put_bytes(out, &kv.value);
+            put_value(out, kv, seal);
         }
     }
 }
@@ -81,6 +87,14 @@ pub(crate) fn is_plausible(frame: &[u8]) -> bool {
     const SHORTEST: u32 = 17;
     let length = frame::head(frame).map_or(0, |(length, _)| length);
     length >= SHORTEST && matches!(frame.get(FRAME_HEAD), Some(1..=3))
+}
+
+/// The value as it is to lie on disk.
+pub(crate) fn put_value(out: &mut Vec<u8>, kv: &KeyValue, seal: Option<&dyn Seal>) {
+    match seal.and_then(|seal| seal.seal(&kv.key, &kv.value)) {
+        Some(sealed) => put_bytes(out, &sealed),
+        None => put_bytes(out, &kv.value),
+    }
 }
 
 pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {

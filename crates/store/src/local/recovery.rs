@@ -27,6 +27,7 @@ use crate::{
     failpoints::{self, Bug},
     open_error::{Damage, OpenError},
     revision::Revision,
+    seal::{Seal, Unsealable},
     state::{Keys, State, transaction},
 };
 
@@ -79,7 +80,8 @@ pub(crate) fn recover(disk: Arc<dyn Disk>, config: &StoreConfig) -> Result<Recov
     }
     let mut segments: Vec<Revision> = names.iter().filter_map(|name| segment::parse_name(name)).collect();
     let checkpoints: Vec<Revision> = names.iter().filter_map(|name| checkpoint::parse_name(name)).collect();
-    let (keys, checkpoint) = newest_checkpoint(&*disk, &checkpoints, segments.first().copied())?;
+    let seal = config.seal.as_deref();
+    let (keys, checkpoint) = newest_checkpoint(&*disk, &checkpoints, segments.first().copied(), seal)?;
     let start = checkpoint.map_or(Revision::FIRST, |(revision, _)| revision);
     remove_leftovers(&*disk, start, checkpoint.is_some(), &checkpoints, &mut segments)?;
 
@@ -148,16 +150,18 @@ fn newest_checkpoint(
     disk: &dyn Disk,
     checkpoints: &[Revision],
     first_segment: Option<Revision>,
+    seal: Option<&dyn Seal>,
 ) -> Result<(Keys, Option<(Revision, u64)>), OpenError> {
     let mut damage = None;
     for &revision in checkpoints.iter().rev() {
         let name = checkpoint::name(revision);
-        match checkpoint::read(disk, revision) {
+        match checkpoint::read(disk, revision, seal) {
             Ok((keys, bytes)) => return Ok((keys, Some((revision, bytes)))),
             Err(BadCheckpoint::Io(source)) => return Err(failed(disk, "read", &name, source)),
             Err(BadCheckpoint::Format(found)) => {
                 return Err(OpenError::Format { path: disk.path(&name), found, known: checkpoint::FORMAT });
             }
+            Err(BadCheckpoint::Sealed(key, why)) => return Err(sealed(disk.path(&name), &key, why)),
             Err(BadCheckpoint::Damaged(offset)) => {
                 tracing::error!(file = name, offset, "a checkpoint is damaged; trying the one before");
                 damage.get_or_insert(OpenError::Corrupt {
@@ -225,7 +229,7 @@ impl Replay<'_> {
             None => Log::begin(disk, self.state.revision, segments, limit)
                 .map_err(|source| failed(&**self.disk, "begin a log in", "", source))?,
         };
-        Ok((self.state, log, self.report))
+        Ok((self.state, log.seal_with(self.config.seal.clone()), self.report))
     }
 
     /// Reads one file; `None` if it is the last one and nothing of it ever counted.
@@ -279,15 +283,26 @@ impl Replay<'_> {
     fn records(&mut self, name: &str, bytes: &[u8], salt: u64) -> Result<u64, OpenError> {
         let mut offset = HEADER;
         while let Some(payload) = frame::unseal(&bytes[offset as usize..], salt, offset) {
-            let Some(record) = record::decode(payload) else {
+            let Some(mut record) = record::decode(payload) else {
                 return Err(self.corrupt(name, offset, Damage::Record));
             };
+            self.unseal(name, &mut record)?;
             if !self.record(record) {
                 return Err(self.corrupt(name, offset, Damage::Sequence));
             }
             offset += (FRAME_HEAD + payload.len()) as u64;
         }
         Ok(offset)
+    }
+
+    fn unseal(&self, name: &str, record: &mut Record) -> Result<(), OpenError> {
+        let Some(seal) = &self.config.seal else { return Ok(()) };
+        for (key, value) in &mut record.ops {
+            if let Some(stored) = value.take() {
+                *value = Some(seal.open(key, stored).map_err(|why| sealed(self.disk.path(name), key, why))?);
+            }
+        }
+        Ok(())
     }
 
     /// False if it does not follow the one before.
@@ -338,6 +353,10 @@ fn was_synced(bytes: &[u8], salt: u64, end: u64) -> bool {
     (end as usize + 1..bytes.len()).filter(|at| record::is_plausible(&bytes[*at..])).any(|at| {
         frame::unseal(&bytes[at..], salt, at as u64).and_then(record::decode).is_some_and(|record| record.synced > end)
     })
+}
+
+fn sealed(path: std::path::PathBuf, key: &[u8], why: Unsealable) -> OpenError {
+    OpenError::Sealed { path, key: String::from_utf8_lossy(key).into_owned(), why }
 }
 
 fn failed(disk: &dyn Disk, action: &'static str, name: &str, source: io::Error) -> OpenError {

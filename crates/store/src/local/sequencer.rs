@@ -8,7 +8,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::Instant;
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     checkpointer::Checkpointer,
@@ -56,6 +56,14 @@ pub(crate) struct Sequencer {
     /// The history up to here is to go.
     compact_to: Revision,
     compact_next: Option<(Instant, Revision)>,
+    rewrites: Vec<Rewrite>,
+}
+
+/// Somebody waits for everything to be written anew.
+struct Rewrite {
+    /// The checkpoint that will have done it, once it is begun.
+    up_to: Option<Revision>,
+    done: oneshot::Sender<Result<Revision, WriteError>>,
 }
 
 type Answer = (Request, Result<Committed, WriteError>);
@@ -70,7 +78,7 @@ impl Sequencer {
     ) -> Sequencer {
         let Recovered { state, log, disk, checkpoint, report } = recovered;
         let sequencer = Sequencer {
-            checkpointer: Checkpointer::new(disk, queue.clone(), checkpoint, config.checkpoint_bytes),
+            checkpointer: Checkpointer::new(disk, queue.clone(), checkpoint, &config),
             compact_to: state.floor,
             compact_next: config.compact_every.map(|every| (Instant::now() + every, state.revision)),
             state,
@@ -83,6 +91,7 @@ impl Sequencer {
             clean: report.clean && report.records > 0,
             wrote: false,
             relaxed: None,
+            rewrites: Vec::new(),
         };
         sequencer.measure();
         sequencer
@@ -97,6 +106,7 @@ impl Sequencer {
             for chore in chores {
                 match chore {
                     Chore::Compact(revision, done) => self.compact(revision, done),
+                    Chore::Rewrite(done) => self.rewrites.push(Rewrite { up_to: None, done }),
                     Chore::CheckpointDone => self.checkpoint_done(),
                     Chore::Close(done) => closers.extend(done),
                 }
@@ -227,10 +237,31 @@ impl Sequencer {
         }
     }
 
-    fn compact(&mut self, revision: Revision, done: tokio::sync::oneshot::Sender<()>) {
+    fn compact(&mut self, revision: Revision, done: oneshot::Sender<()>) {
         self.compact_to = self.compact_to.max(revision);
         self.trim(usize::MAX);
         done.send(()).ok();
+    }
+
+    /// Begins a checkpoint of everything, in a log without a past, for those who wait for one.
+    fn rewrite(&mut self) {
+        if self.rewrites.is_empty() || self.checkpointer.is_running() {
+            return;
+        }
+        self.compact_to = self.state.revision;
+        self.trim(usize::MAX);
+        // The mark of closing is in the file before, which goes.
+        self.wrote = true;
+        let begun = match self.log.rotate(self.state.revision) {
+            Ok(()) => self.checkpointer.start(&self.state, &self.log),
+            Err(error) => {
+                let refusal = self.fail(error);
+                self.rewrites.drain(..).for_each(|rewrite| drop(rewrite.done.send(Err(refusal()))));
+                return;
+            }
+        };
+        let revision = self.state.revision;
+        self.rewrites.iter_mut().filter(|_| begun).for_each(|rewrite| rewrite.up_to = Some(revision));
     }
 
     #[cfg(test)]
@@ -239,7 +270,12 @@ impl Sequencer {
     }
 
     pub(crate) fn checkpoint_done(&mut self) {
-        self.checkpointer.finish(&mut self.log);
+        let written = self.checkpointer.finish(&mut self.log);
+        for rewrite in self.rewrites.extract_if(.., |rewrite| rewrite.up_to.is_some()) {
+            let answer = written.ok_or(WriteError::NoSpace);
+            // Whoever no longer waits does not want to know.
+            rewrite.done.send(answer).ok();
+        }
     }
 
     /// What is due besides writes; a little of it each time.
@@ -258,6 +294,7 @@ impl Sequencer {
         }
         self.trim(TRIM_STEPS);
         if !self.poisoned {
+            self.rewrite();
             self.checkpointer.consider(&self.state, &self.log);
         }
         self.measure();

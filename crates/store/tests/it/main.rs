@@ -7,5 +7,6 @@ mod crash;
 mod damage;
 mod full_disk;
 mod model;
+mod sealed;
 mod size;
 mod watches;

@@ -1,0 +1,26 @@
+//! Values as they lie on disk, when that is not as they are.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+/// Encrypts values on their way to the log and to checkpoints, and decrypts them when they are read back.
+///
+/// Memory holds values as they are. What is on disk says by itself whether it is sealed, and with which key.
+pub trait Seal: fmt::Debug + Send + Sync {
+    /// What the disk gets instead of the value; `None`: the value itself. Called by the thread that writes.
+    fn seal(&self, key: &[u8], value: &[u8]) -> Option<Vec<u8>>;
+    /// The value that was sealed for this key; what was not sealed is given back.
+    fn open(&self, key: &[u8], stored: Bytes) -> Result<Bytes, Unsealable>;
+}
+
+/// Why a value cannot be read back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsealable {
+    #[error("it is encrypted with a key that is not configured")]
+    UnknownKey,
+    #[error("its decryption failed: the key is another, or the value was changed")]
+    Refused,
+    #[error("it is not encrypted, and plain values are not allowed for it")]
+    Plain,
+}

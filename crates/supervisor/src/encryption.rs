@@ -1,0 +1,189 @@
+//! Encryption at rest: upstream's `EncryptionConfiguration`, and one made for a data folder that has none.
+//!
+//! Values are encrypted between the store's memory and its disk, in upstream's format: `k8s:enc:aesgcm:v1:NAME:`, a
+//! nonce of 12 bytes, and what AES-GCM makes of the object with its key in the store as associated data.
+
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context, bail, ensure};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use registry::Resources;
+use serde::{Deserialize, Serialize};
+use store::Seal;
+
+mod sealer;
+
+use sealer::{Key, Provider, Sealer};
+
+/// A configuration is short; a longer file is a mistake.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+const OWNER_ONLY: u32 = 0o600;
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct EncryptionConfiguration {
+    api_version: String,
+    kind: String,
+    resources: Vec<ResourceConfiguration>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ResourceConfiguration {
+    resources: Vec<String>,
+    providers: Vec<BTreeMap<String, Option<ProviderConfiguration>>>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ProviderConfiguration {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    keys: Vec<KeyConfiguration>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct KeyConfiguration {
+    name: String,
+    secret: String,
+}
+
+impl std::fmt::Debug for KeyConfiguration {
+    /// Without the secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeyConfiguration").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// What encrypts the store of this data folder: as the file says, or secrets with a key of its own.
+pub(crate) fn open(given: Option<&Path>, data_dir: &Path, resources: &Resources) -> anyhow::Result<Arc<dyn Seal>> {
+    let path = match given {
+        Some(path) => path.to_owned(),
+        None => own(data_dir)?,
+    };
+    let failed = || format!("encryption configuration {}", path.display());
+    let metadata = path.metadata().with_context(failed)?;
+    ensure!(metadata.len() <= MAX_FILE_BYTES, "{}: {} bytes are too many", failed(), metadata.len());
+    let mode = metadata.permissions().mode() & 0o777;
+    ensure!(mode & 0o077 == 0, "{} can be read by others (mode {mode:o}): chmod 600 it", failed());
+    let text = std::fs::read_to_string(&path).with_context(failed)?;
+    let sealer = parse(&text, resources).with_context(failed)?;
+    Ok(Arc::new(sealer))
+}
+
+/// The data folder's own configuration, made with a fresh key if it is not there.
+fn own(data_dir: &Path) -> anyhow::Result<PathBuf> {
+    let path = data_dir.join("encryption.yaml");
+    if path.exists() {
+        return Ok(path);
+    }
+    let failed = || format!("write {}", path.display());
+    let key = KeyConfiguration { name: "key1".to_owned(), secret: STANDARD.encode(sealer::random::<32>()?) };
+    let aesgcm = ProviderConfiguration { keys: vec![key] };
+    let providers = vec![
+        BTreeMap::from([("aesgcm".to_owned(), Some(aesgcm))]),
+        BTreeMap::from([("identity".to_owned(), Some(ProviderConfiguration { keys: Vec::new() }))]),
+    ];
+    let configuration = EncryptionConfiguration {
+        api_version: "apiserver.config.k8s.io/v1".to_owned(),
+        kind: "EncryptionConfiguration".to_owned(),
+        resources: vec![ResourceConfiguration { resources: vec!["secrets".to_owned()], providers }],
+    };
+    // JSON is YAML. Under another name first: half a key would lock everybody out.
+    let text = serde_json::to_vec_pretty(&configuration).with_context(failed)?;
+    let unfinished = data_dir.join("encryption.yaml.tmp");
+    let mut options = std::fs::File::options();
+    let mut file =
+        options.write(true).create(true).truncate(true).mode(OWNER_ONLY).open(&unfinished).with_context(failed)?;
+    file.write_all(&text).and_then(|()| file.sync_all()).with_context(failed)?;
+    std::fs::rename(&unfinished, &path).with_context(failed)?;
+    std::fs::File::open(data_dir).and_then(|dir| dir.sync_all()).with_context(failed)?;
+    Ok(path)
+}
+
+fn parse(text: &str, resources: &Resources) -> anyhow::Result<Sealer> {
+    let configuration: EncryptionConfiguration = serde_saphyr::from_str(text)?;
+    let kind = (configuration.api_version.as_str(), configuration.kind.as_str());
+    ensure!(
+        kind == ("apiserver.config.k8s.io/v1", "EncryptionConfiguration"),
+        "it is {} {}, not apiserver.config.k8s.io/v1 EncryptionConfiguration",
+        kind.0,
+        kind.1
+    );
+    let mut by_prefix: Vec<(Vec<u8>, Arc<[Provider]>)> = Vec::new();
+    for entry in &configuration.resources {
+        ensure!(!entry.providers.is_empty(), "resources {:?} have no provider", entry.resources);
+        let providers: Vec<Provider> =
+            entry.providers.iter().map(provider).collect::<anyhow::Result<Vec<_>>>()?.into_iter().flatten().collect();
+        let providers: Arc<[Provider]> = providers.into();
+        for name in &entry.resources {
+            // The first that names a resource counts.
+            let prefixes = prefixes(name, resources)?;
+            by_prefix.extend(prefixes.into_iter().map(|prefix| (prefix, providers.clone())));
+        }
+    }
+    Ok(Sealer::new(by_prefix))
+}
+
+/// Where the objects of a resource lie: `secrets`, `deployments.apps`, `*.apps`, `*.*`.
+fn prefixes(name: &str, resources: &Resources) -> anyhow::Result<Vec<Vec<u8>>> {
+    let (plural, group) = name.split_once('.').unwrap_or((name, ""));
+    let group = if name == "*." { "" } else { group };
+    let matches = |facts: &registry::Facts| {
+        (plural == "*" || facts.plural == plural) && (group == "*" || facts.gvk.group == group)
+    };
+    if (plural, group) == ("*", "*") {
+        return Ok(vec![b"/registry/".to_vec()]);
+    }
+    let all = resources.all();
+    let found = all.iter().map(|resource| resource.facts()).filter(|facts| matches(facts));
+    let mut prefixes: Vec<Vec<u8>> = found.map(|facts| facts.storage_prefix.clone().into_bytes()).collect();
+    // A group with a dot may be one of custom resources, which come and go.
+    if group.contains('.') && plural == "*" {
+        prefixes.push(format!("/registry/{group}/").into_bytes());
+    } else if group.contains('.') && prefixes.is_empty() {
+        prefixes.push(format!("/registry/{group}/{plural}/").into_bytes());
+    }
+    ensure!(!prefixes.is_empty(), "there is no resource {name:?}");
+    Ok(prefixes)
+}
+
+/// One provider of the file, which may stand for several keys.
+fn provider(entry: &BTreeMap<String, Option<ProviderConfiguration>>) -> anyhow::Result<Vec<Provider>> {
+    let mut entries = entry.iter();
+    let (Some((kind, configuration)), None) = (entries.next(), entries.next()) else {
+        bail!("each provider is one of aesgcm and identity")
+    };
+    let keys = configuration.as_ref().map_or(&[][..], |configuration| &configuration.keys);
+    match kind.as_str() {
+        "identity" => {
+            ensure!(keys.is_empty(), "identity has no keys");
+            Ok(vec![Provider::Identity])
+        }
+        "aesgcm" => {
+            ensure!(!keys.is_empty(), "aesgcm has no keys");
+            keys.iter().map(|key| Ok(Provider::AesGcm(Box::new(self::key(key)?)))).collect()
+        }
+        other => bail!("provider {other} is not supported; use aesgcm"),
+    }
+}
+
+fn key(configuration: &KeyConfiguration) -> anyhow::Result<Key> {
+    let name = &configuration.name;
+    ensure!(!name.is_empty() && !name.contains(':'), "a key's name is not empty and has no colon: {name:?}");
+    // The error would show a part of the secret.
+    let Ok(secret) = STANDARD.decode(configuration.secret.trim()) else {
+        bail!("the secret of key {name:?} is not base64")
+    };
+    Key::new(name, &secret)
+        .with_context(|| format!("the secret of key {name:?} has {} bytes; AES-GCM takes 16 or 32 here", secret.len()))
+}
+
+#[cfg(test)]
+mod tests;

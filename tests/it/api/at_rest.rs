@@ -1,0 +1,120 @@
+//! What lies on the disk of a server, and what it does when the disk is full.
+
+use std::{path::Path, process::Command};
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use testkit::{ApiServer, eventually, knarr};
+
+use super::config_map;
+
+const WORD: &str = "a-word-for-nobody-but-us";
+
+fn secret(name: &str) -> String {
+    format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\nstringData: {{word: {WORD}}}\n---\n")
+}
+
+/// Whether these bytes lie in a file of the folder or one below it.
+fn lies_in(dir: &Path, bytes: &[u8]) -> bool {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| !path.to_str().unwrap().ends_with(".sock")).any(|path| {
+        if path.is_dir() {
+            return lies_in(&path, bytes);
+        }
+        std::fs::read(&path).unwrap().windows(bytes.len()).any(|window| window == bytes)
+    })
+}
+
+fn compact(server: &ApiServer) {
+    let compacted =
+        Command::new(knarr()).args(["store", "compact", "--data-dir"]).arg(server.data_dir()).output().unwrap();
+    assert!(compacted.status.success(), "{}", String::from_utf8_lossy(&compacted.stderr));
+}
+
+/// Secrets are JSON with base64 in it.
+const ENCODED: &[u8] = b"YS13b3JkLWZvci1ub2JvZHktYnV0LXVz";
+
+#[test]
+fn secrets_lie_on_disk_encrypted_and_their_key_can_be_changed() {
+    let mut server = ApiServer::start();
+    let data = server.data_dir();
+    server.kubectl().apply(&(secret("a") + &config_map("open", "x", WORD)));
+    assert!(lies_in(&data, WORD.as_bytes()), "ConfigMaps lie there as they are");
+    assert!(!lies_in(&data, ENCODED), "the secret lies there as it is");
+    assert!(lies_in(&data, b"k8s:enc:aesgcm:v1:key1:"));
+    // The folder's own configuration with a new key before the old one: as an administrator would edit it.
+    server.kill();
+    let file = data.join("encryption.yaml");
+    let old = std::fs::read_to_string(&file).unwrap();
+    let key2 = r#"{ "name": "key2", "secret": "MTIzNDU2Nzg5MGFiY2RlZjEyMzQ1Njc4OTBhYmNkZWY=" },"#;
+    std::fs::write(&file, old.replacen(r#""keys": ["#, &format!(r#""keys": [{key2}"#), 1)).unwrap();
+    server.start_again();
+    compact(&server);
+    assert!(lies_in(&data.join("store"), b"k8s:enc:aesgcm:v1:key2:"));
+    assert!(!lies_in(&data.join("store"), b"k8s:enc:aesgcm:v1:key1:"), "something is encrypted with the old key");
+    assert_eq!(server.kubectl().value("secret/a", "{.data.word}").as_bytes(), ENCODED);
+    // Without its key, the store is not opened, and says which object and why.
+    server.kill();
+    std::fs::write(&file, old).unwrap();
+    let refused = String::from_utf8(server.command().output().unwrap().stderr).unwrap();
+    assert!(refused.contains("/registry/secrets/") && refused.contains("key that is not configured"), "{refused}");
+}
+
+/// The data folder of a server on a small file system of its own.
+struct Small<'a>(&'a Path);
+
+impl<'a> Small<'a> {
+    /// `None`, said aloud, where this process may not mount.
+    fn mount(dir: &'a Path) -> Option<Self> {
+        std::fs::create_dir_all(dir).unwrap();
+        let size = Some("size=3m,mode=700");
+        match mount(Some("knarr-test"), dir, Some("tmpfs"), MsFlags::empty(), size) {
+            Ok(()) => Some(Self(dir)),
+            Err(error) => {
+                println!("skipped: mounting a small tmpfs: {error}");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Small<'_> {
+    fn drop(&mut self) {
+        umount2(self.0, MntFlags::MNT_DETACH).unwrap();
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_writes_and_nothing_else() {
+    let mut server = ApiServer::start();
+    server.kubectl().apply(&config_map("before", "x", "1"));
+    server.kill();
+    let data = server.data_dir();
+    let aside = server.folder().join("aside");
+    std::fs::rename(&data, &aside).unwrap();
+    let Some(_small) = Small::mount(&data) else { return };
+    let copied = Command::new("cp").arg("-a").arg(format!("{}/.", aside.display())).arg(&data).status().unwrap();
+    assert!(copied.success());
+    server.start_again();
+
+    let ballast = data.join("ballast");
+    // All there is: the kernel stops when it is full.
+    drop(std::fs::write(&ballast, vec![1; 4 << 20]));
+    let kubectl = server.kubectl();
+    let refused = eventually("a write is refused", || {
+        let answer = kubectl.run_with(&config_map("full", "x", &"x".repeat(20_000)), ["replace", "--force", "-f", "-"]);
+        if answer.is_success() { Err(answer) } else { Ok(answer) }
+    });
+    assert!(refused.stderr.contains("no space left on the disk of the store"), "{refused}");
+    let raw = kubectl.run_with(&config_map("full", "x", &"x".repeat(20_000)), ["create", "-v=8", "-f", "-"]);
+    assert!(!raw.is_success() && raw.stderr.contains("InsufficientStorage"), "{raw}");
+    // Reads and watches go on, and the server is not taken for dead.
+    assert_eq!(kubectl.value("cm/before", "{.data.key}"), "1");
+    let watch = kubectl.run(["get", "--raw", "/api/v1/namespaces/default/configmaps?watch=1&timeoutSeconds=1"]);
+    assert!(watch.stdout.contains("\"before\""), "{watch}");
+    assert_eq!(kubectl.run(["get", "--raw", "/livez"]).stdout, "ok");
+
+    std::fs::remove_file(&ballast).unwrap();
+    kubectl.apply(&config_map("after", "x", "2"));
+    assert_eq!(kubectl.value("cm/after", "{.data.key}"), "2");
+    server.kill();
+}
