@@ -88,7 +88,7 @@ impl Store {
             }
             Self::Check { snapshot: None, place } => check(&place),
             Self::Compact { place } => {
-                println!("history before revision {} is gone", place.store().compact()?);
+                println!("history before revision {} is gone; all of it is written anew", place.store().compact()?);
                 Ok(())
             }
         }
