@@ -1,6 +1,5 @@
 //! kubectl against `knarr apiserver` alone: nothing acts on what is written.
 
-mod at_rest;
 mod backup;
 mod change;
 mod delete;

@@ -1,5 +1,7 @@
 //! The store saved from a running server, and restored where it is lost.
 
+mod at_rest;
+
 use std::{
     os::unix::fs::PermissionsExt,
     path::Path,

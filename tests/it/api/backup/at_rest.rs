@@ -5,7 +5,7 @@ use std::{path::Path, process::Command};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use testkit::{ApiServer, eventually, knarr};
 
-use super::config_map;
+use crate::api::config_map;
 
 const WORD: &str = "a-word-for-nobody-but-us";
 
