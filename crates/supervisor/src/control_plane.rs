@@ -1,5 +1,7 @@
 //! The API server over its store: what answers requests.
 
+mod encryption;
+
 use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
@@ -10,7 +12,7 @@ use controller_runtime::Tasks;
 use registry::{Registry, Resources};
 use store::{Store, StoreConfig};
 
-use crate::{ApiServerConfig, certificates::Certificates, encryption, snapshots, store_control};
+use crate::{ApiServerConfig, certificates::Certificates, snapshots, store_control};
 
 pub(crate) struct ControlPlane {
     server: ApiServer,

@@ -5,7 +5,6 @@ mod address;
 mod certificates;
 mod config;
 mod control_plane;
-mod encryption;
 mod image_store;
 mod node;
 mod pid_file;

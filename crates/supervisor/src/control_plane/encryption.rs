@@ -62,7 +62,7 @@ impl std::fmt::Debug for KeyConfiguration {
 }
 
 /// What encrypts the store of this data folder: as the file says, or secrets with a key of its own.
-pub(crate) fn open(given: Option<&Path>, data_dir: &Path, resources: &Resources) -> anyhow::Result<Arc<dyn Seal>> {
+pub(super) fn open(given: Option<&Path>, data_dir: &Path, resources: &Resources) -> anyhow::Result<Arc<dyn Seal>> {
     let path = match given {
         Some(path) => path.to_owned(),
         None => own(data_dir)?,
