@@ -138,6 +138,10 @@ impl Metrics {
         OpenWatch(gauge)
     }
 
+    pub(crate) fn register(&self, register: impl FnOnce(&mut Registry)) {
+        register(&mut self.registry.lock());
+    }
+
     /// The text of `/metrics`.
     pub(crate) fn text(&self, in_flight: usize) -> String {
         self.in_flight.set(i64::try_from(in_flight).unwrap_or(i64::MAX));

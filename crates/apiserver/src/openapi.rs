@@ -1,8 +1,14 @@
-//! OpenAPI documents. They are made when asked for and not kept: clients keep them by their hash, and the memory of a
-//! server at rest is worth more than the milliseconds. Only the hashes are kept.
+//! OpenAPI documents. They are made once, when first asked for, and kept compressed, which is how most clients want
+//! them: all together a few hundred kilobytes.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    sync::{Arc, OnceLock},
+};
 
+use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
 use http::{HeaderValue, Response, StatusCode, header};
 use kinds::Subresource;
 use parking_lot::Mutex;
@@ -12,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     discovery::{Catalog, Entry},
-    paths::{etag, if_changed, tagged},
+    paths::{if_changed, tagged},
     respond::{self, Body},
     server::Cx,
     version::GIT_VERSION,
@@ -26,15 +32,6 @@ const PLAIN: [(&str, &str); 5] = [
     ("openid/v1/jwks", "/openid/v1/jwks/"),
     ("version", "/version/"),
 ];
-
-/// The hash of each document by its path.
-type Hashes = Arc<BTreeMap<String, String>>;
-
-/// Hashes of the documents of one catalog.
-#[derive(Default)]
-pub(crate) struct Documents {
-    hashes: Mutex<Option<(Arc<Catalog>, Hashes)>>,
-}
 
 /// One group and version out of the catalog, in the generator's words.
 struct Part<'a> {
@@ -132,27 +129,63 @@ fn document(catalog: &Catalog, path: &str) -> Option<Value> {
     Some(openapi::v3(&part(catalog, group, version)?.as_group_version(), server_version()))
 }
 
-fn hash(document: &Value) -> String {
-    Sha256::digest(document.to_string()).iter().map(|byte| format!("{byte:02X}")).collect()
+/// A document as it is kept: compressed.
+struct Kept {
+    gzip: Bytes,
+    media_type: &'static str,
+    /// Of what it is when not compressed, in capitals.
+    hash: String,
+}
+
+impl Kept {
+    fn new(bytes: &[u8], media_type: &'static str) -> Self {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(bytes).expect("memory takes all");
+        let gzip = encoder.finish().expect("memory takes all").into();
+        let hash = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02X}")).collect();
+        Self { gzip, media_type, hash }
+    }
+
+    fn json(document: &Value) -> Self {
+        Self::new(document.to_string().as_bytes(), "application/json")
+    }
+
+    fn answer(&self, cx: &Cx) -> Response<Body> {
+        let tag = format!("\"{}\"", self.hash);
+        if let Some(unchanged) = if_changed(cx.request.headers(), &tag) {
+            return unchanged;
+        }
+        let looks = cx.looks(crate::negotiation::Accepted::default());
+        tagged(looks.kept(self.media_type, self.gzip.clone()), &tag)
+    }
+}
+
+/// The documents of one catalog, each made when first asked for.
+#[derive(Default)]
+struct Set {
+    v2_json: OnceLock<Kept>,
+    v2_protobuf: OnceLock<Kept>,
+    /// By the path below `/openapi/v3/`. The index names the hash of each, so all are made at once.
+    v3: OnceLock<BTreeMap<String, Kept>>,
+}
+
+/// The documents of the catalog that was asked for last.
+#[derive(Default)]
+pub(crate) struct Documents {
+    kept: Mutex<Option<(Arc<Catalog>, Arc<Set>)>>,
 }
 
 impl Documents {
-    /// The hash of every version 3 document by its path.
-    fn hashes(&self, catalog: &Arc<Catalog>) -> Hashes {
-        let mut known = self.hashes.lock();
-        if let Some((of, hashes)) = known.as_ref()
-            && Arc::ptr_eq(of, catalog)
-        {
-            return Arc::clone(hashes);
+    fn of(&self, catalog: &Arc<Catalog>) -> Arc<Set> {
+        let mut kept = self.kept.lock();
+        match kept.as_ref() {
+            Some((of, set)) if Arc::ptr_eq(of, catalog) => set.clone(),
+            _ => {
+                let set = Arc::<Set>::default();
+                *kept = Some((catalog.clone(), set.clone()));
+                set
+            }
         }
-        let mut paths: Vec<String> = PLAIN.iter().map(|(p, _)| (*p).to_owned()).collect();
-        paths.extend(catalog.groups().filter(|g| !g.is_empty()).map(|g| format!("apis/{g}")));
-        paths.extend(parts(catalog).iter().map(Part::path));
-        let hashes: BTreeMap<String, String> =
-            paths.into_iter().filter_map(|path| document(catalog, &path).map(|d| (path, hash(&d)))).collect();
-        let hashes = Arc::new(hashes);
-        *known = Some((Arc::clone(catalog), Arc::clone(&hashes)));
-        hashes
     }
 
     /// `/openapi/v2`, as JSON or as the protobuf that kubectl prefers.
@@ -166,48 +199,50 @@ impl Documents {
                 V2_PROTOBUF_CONTENT_TYPE,
             ]));
         }
-        let parts = parts(catalog);
-        let group_versions: Vec<openapi::GroupVersion<'_>> = parts.iter().map(Part::as_group_version).collect();
-        let document = openapi::v2(&group_versions, server_version());
-        let (bytes, media) = if protobuf {
-            (openapi::v2_protobuf(&document), V2_PROTOBUF_CONTENT_TYPE)
+        let set = self.of(catalog);
+        let kept = if protobuf {
+            set.v2_protobuf.get_or_init(|| Kept::new(&openapi::v2_protobuf(&v2(catalog)), V2_PROTOBUF_CONTENT_TYPE))
         } else {
-            (document.to_string().into_bytes(), "application/json")
+            set.v2_json.get_or_init(|| Kept::json(&v2(catalog)))
         };
-        answer(cx, bytes, media)
+        kept.answer(cx)
     }
 
     /// `/openapi/v3`: which documents there are.
     pub(crate) fn v3_index(&self, catalog: &Arc<Catalog>, cx: &Cx) -> Response<Body> {
-        let paths: serde_json::Map<String, Value> = self
-            .hashes(catalog)
+        let set = self.of(catalog);
+        let paths: serde_json::Map<String, Value> = set
+            .v3(catalog)
             .iter()
-            .map(|(path, hash)| (path.clone(), json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash={hash}")})))
+            .map(|(path, kept)| {
+                let hash = &kept.hash;
+                (path.clone(), json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash={hash}")}))
+            })
             .collect();
         let index = json!({"paths": paths}).to_string();
-        answer(cx, index.into_bytes(), "text/plain; charset=utf-8")
+        Kept::new(index.as_bytes(), "text/plain; charset=utf-8").answer(cx)
     }
 
     /// `/openapi/v3/…`: one document.
     pub(crate) fn v3(&self, catalog: &Arc<Catalog>, cx: &Cx, path: &str) -> Response<Body> {
         let path = path.trim_end_matches('/');
-        let hashes = self.hashes(catalog);
-        let (Some(known), Some(document)) = (hashes.get(path), document(catalog, path)) else {
+        let set = self.of(catalog);
+        let Some(kept) = set.v3(catalog).get(path) else {
             let mut response = Response::new(respond::empty());
             *response.status_mut() = StatusCode::NOT_FOUND;
             return response;
         };
         let asked = cx.query.first("hash").filter(|h| !h.is_empty());
-        if asked.is_some_and(|asked| asked != known) {
+        if asked.is_some_and(|asked| asked != kept.hash) {
             let mut response = Response::new(respond::empty());
             *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
-            let location = format!("/openapi/v3/{path}?hash={known}");
+            let location = format!("/openapi/v3/{path}?hash={}", kept.hash);
             if let Ok(location) = HeaderValue::from_str(&location) {
                 response.headers_mut().insert(header::LOCATION, location);
             }
             return response;
         }
-        let mut response = answer(cx, document.to_string().into_bytes(), "application/json");
+        let mut response = kept.answer(cx);
         if asked.is_some() {
             // What is asked for by its hash never changes.
             let headers = response.headers_mut();
@@ -217,11 +252,20 @@ impl Documents {
     }
 }
 
-fn answer(cx: &Cx, bytes: Vec<u8>, media_type: &'static str) -> Response<Body> {
-    let tag = etag(&bytes);
-    if let Some(unchanged) = if_changed(cx.request.headers(), &tag) {
-        return unchanged;
+impl Set {
+    fn v3(&self, catalog: &Catalog) -> &BTreeMap<String, Kept> {
+        self.v3.get_or_init(|| {
+            let plain = PLAIN.iter().map(|(path, _)| (*path).to_owned());
+            let groups = catalog.groups().filter(|g| !g.is_empty()).map(|g| format!("apis/{g}"));
+            let versions = parts(catalog);
+            let paths = plain.chain(groups).chain(versions.iter().map(Part::path));
+            paths.filter_map(|path| document(catalog, &path).map(|d| (path, Kept::json(&d)))).collect()
+        })
     }
-    let looks = cx.looks(crate::negotiation::Accepted::default());
-    tagged(looks.compressed(StatusCode::OK, media_type, bytes.into()), &tag)
+}
+
+fn v2(catalog: &Catalog) -> Value {
+    let parts = parts(catalog);
+    let group_versions: Vec<openapi::GroupVersion<'_>> = parts.iter().map(Part::as_group_version).collect();
+    openapi::v2(&group_versions, server_version())
 }

@@ -1,10 +1,10 @@
 //! From an answer to an HTTP response: format, pretty printing, compression, headers.
 
-use std::io::Write;
+use std::io::{Read as _, Write};
 
 use apimachinery::Status;
 use bytes::Bytes;
-use flate2::{Compression, write::GzEncoder};
+use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use serde::Serialize;
@@ -106,10 +106,19 @@ impl Looks {
         let mut encoder = GzEncoder::new(Vec::with_capacity(json.len() / 8), Compression::new(GZIP_LEVEL));
         let compressed = encoder.write_all(&json).and_then(|()| encoder.finish());
         let Ok(compressed) = compressed else { return bytes(code, media_type, json) };
-        let mut response = bytes(code, media_type, compressed);
-        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
-        response
+        gzipped(code, media_type, compressed)
+    }
+
+    /// What is kept compressed, as the client takes it.
+    pub(crate) fn kept(&self, media_type: &'static str, gzip: Bytes) -> Response<Body> {
+        if self.gzip {
+            return gzipped(StatusCode::OK, media_type, gzip);
+        }
+        let mut plain = Vec::new();
+        match GzDecoder::new(&*gzip).read_to_end(&mut plain) {
+            Ok(_) => bytes(StatusCode::OK, media_type, plain),
+            Err(error) => status(&Status::internal(error)),
+        }
     }
 
     /// A refusal in the asked-for format.
@@ -120,6 +129,13 @@ impl Looks {
         retry_after(&mut response, refusal);
         response
     }
+}
+
+fn gzipped(code: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Response<Body> {
+    let mut response = bytes(code, media_type, body);
+    response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    response
 }
 
 /// A refusal in JSON, where nothing is known of the client's wishes.

@@ -74,6 +74,11 @@ impl ApiServer {
         Ok(server)
     }
 
+    /// Makes the metrics of others part of `/metrics`.
+    pub fn register_metrics(&self, register: impl FnOnce(&mut prometheus_client::registry::Registry)) {
+        self.inner.metrics.register(register);
+    }
+
     /// Whether `/readyz` answers ok.
     pub fn is_ready(&self) -> bool {
         self.inner.health.is_ready()

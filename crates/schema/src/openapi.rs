@@ -1,7 +1,6 @@
 //! OpenAPI documents out of the table: version 3 for one group and version, version 2 for everything.
 //!
-//! Unlike Kubernetes: no descriptions (the table holds facts only), no `default` values, and no paths of the
-//! deprecated `/watch/` form.
+//! Unlike Kubernetes: no `default` values, and no paths of the deprecated `/watch/` form.
 
 mod gnostic;
 mod operations;

@@ -50,6 +50,7 @@ impl ControlPlane {
         let registry = Registry::new(&registry_config, store.clone(), Resources::built_in(), admission);
         let server =
             ApiServer::start(server_config(&config, &certificates)?, registry, &gate, tasks.shutdown()).await?;
+        server.register_metrics(controller_runtime::register_metrics);
         certificates.write_kubeconfig(&config)?;
         let serving = server.clone();
         tasks.spawn_graceful("apiserver", |stop| listener.serve(serving, stop));

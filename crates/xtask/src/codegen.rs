@@ -1,6 +1,7 @@
 //! Generators of committed code. Each names its source, writes one file, and gives the same output for the same input.
 
 mod cri;
+mod descriptions;
 mod protobuf;
 mod schema;
 
@@ -15,6 +16,13 @@ pub(crate) enum Generator {
         #[arg(long)]
         proto: PathBuf,
         #[arg(long, default_value = "crates/cri/src/v1.rs")]
+        output: PathBuf,
+    },
+    /// The descriptions of the schema table, from the same `_definitions.json`.
+    Descriptions {
+        #[arg(long)]
+        definitions: PathBuf,
+        #[arg(long, default_value = "crates/schema/src/builtin/v1_37_descriptions.gz")]
         output: PathBuf,
     },
     /// The field numbers of protobuf requests, from the folder `src/v1_35` of the crate k8s-rs-pb 0.5.
@@ -37,6 +45,7 @@ impl Generator {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Cri { proto, output } => cri::run(&proto, &output),
+            Self::Descriptions { definitions, output } => descriptions::run(&definitions, &output),
             Self::Protobuf { protos, output } => protobuf::run(&protos, &output),
             Self::Schema { definitions, output } => schema::run(&definitions, &output),
         }

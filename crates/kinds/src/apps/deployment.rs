@@ -68,6 +68,13 @@ impl Kind for Deployment {
         validate::deployment(deployment)
     }
 
+    /// Annotations count too, because they are copied to the replica sets.
+    fn prepare_for_update(new: &mut v1::Deployment, old: &v1::Deployment) {
+        if new.metadata.annotations != old.metadata.annotations {
+            new.metadata.generation = Some(old.metadata.generation.unwrap_or_default() + 1);
+        }
+    }
+
     fn validate_update(new: &v1::Deployment, old: &v1::Deployment) -> ErrorList {
         let mut errors = validate::deployment(new);
         let path = Path::new("spec").child("selector");

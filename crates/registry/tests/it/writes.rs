@@ -64,6 +64,12 @@ async fn the_generation_counts_what_is_desired() {
     assert_eq!(status["status"], made["status"]);
     let scaled = f.merge("apps/deployments", "d", json!({ "spec": { "replicas": 3 } })).await.unwrap();
     assert_eq!(scaled["metadata"]["generation"], 2);
+    // A deployment's annotations are copied to its replica sets.
+    let note = json!({ "metadata": { "annotations": { "a": "b" } } });
+    let noted = f.merge("apps/deployments", "d", note.clone()).await.unwrap();
+    assert_eq!(noted["metadata"]["generation"], 3);
+    let again = f.merge("apps/deployments", "d", note).await.unwrap();
+    assert_eq!(again["metadata"]["generation"], 3);
 }
 
 #[tokio::test]

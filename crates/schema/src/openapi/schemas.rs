@@ -6,18 +6,20 @@ use serde_json::{Map, Value, json};
 
 use super::Form;
 use crate::{
+    descriptions::Descriptions,
     node::{Definition, Node},
     shape::{ListType, MapType, Shape},
 };
 
 pub(super) struct Schemas {
     form: Form,
+    prose: Descriptions,
     done: BTreeMap<String, Value>,
 }
 
 impl Schemas {
     pub(super) fn new(form: Form) -> Self {
-        Self { form, done: BTreeMap::new() }
+        Self { form, prose: Descriptions::read(), done: BTreeMap::new() }
     }
 
     pub(super) fn finish(self) -> Map<String, Value> {
@@ -26,12 +28,23 @@ impl Schemas {
 
     /// How a place refers to its type, which is written into the document if it is not there yet.
     pub(super) fn of(&mut self, node: Node<'_>) -> Value {
+        self.described(node, None)
+    }
+
+    fn described(&mut self, node: Node<'_>, description: Option<String>) -> Value {
+        let mut here = Map::new();
+        extend(&mut here, node);
+        here.extend(description.map(|text| ("description".to_owned(), text.into())));
         let mut schema = match node.definition() {
-            Some(definition) => self.reference(definition, node),
+            // Version 3 does not look at what stands beside a reference.
+            Some(definition) if self.form == Form::V3 && !here.is_empty() => {
+                json!({"allOf": [self.reference(definition)]})
+            }
+            Some(definition) => self.reference(definition),
             None => self.inline(node),
         };
         if let Value::Object(schema) = &mut schema {
-            extend(schema, node);
+            schema.extend(here);
         }
         schema
     }
@@ -44,7 +57,7 @@ impl Schemas {
         }
     }
 
-    fn reference(&mut self, definition: Definition<'_>, node: Node<'_>) -> Value {
+    fn reference(&mut self, definition: Definition<'_>) -> Value {
         let name = definition.name();
         if !self.done.contains_key(name) {
             // Taken before its fields are, because types refer to themselves.
@@ -56,15 +69,17 @@ impl Schemas {
             Form::V2 => "#/definitions/",
             Form::V3 => "#/components/schemas/",
         };
-        let reference = json!({"$ref": format!("{place}{name}")});
-        // Version 3 does not look at what stands beside a reference.
-        if self.form == Form::V3 && has_extensions(node) { json!({"allOf": [reference]}) } else { reference }
+        json!({"$ref": format!("{place}{name}")})
     }
 
     fn definition(&mut self, definition: Definition<'_>) -> Value {
         let node = definition.node();
         if node.shape() != Shape::Object {
-            return self.scalar(definition.short_name(), node.shape());
+            let mut schema = self.scalar(definition.short_name(), node.shape());
+            if let (Value::Object(schema), Some(text)) = (&mut schema, self.prose.of(definition.name())) {
+                schema.insert("description".to_owned(), text.into());
+            }
+            return schema;
         }
         let mut properties = Map::new();
         let mut required = Vec::new();
@@ -72,10 +87,12 @@ impl Schemas {
             if field.required {
                 required.push(field.name);
             }
-            properties.insert(field.name.to_owned(), self.of(field.node));
+            let description = self.prose.of_field(definition.name(), field.name);
+            properties.insert(field.name.to_owned(), self.described(field.node, description));
         }
         let mut schema = Map::new();
         schema.insert("type".to_owned(), "object".into());
+        schema.extend(self.prose.of(definition.name()).map(|text| ("description".to_owned(), text.into())));
         if !properties.is_empty() {
             schema.insert("properties".to_owned(), properties.into());
         }
@@ -130,12 +147,6 @@ impl Schemas {
             _ => json!({"type": "object"}),
         }
     }
-}
-
-fn has_extensions(node: Node<'_>) -> bool {
-    let mut map = Map::new();
-    extend(&mut map, node);
-    !map.is_empty()
 }
 
 /// What is said of the type in this one place.

@@ -202,10 +202,7 @@ const ZERO_IS_ABSENT: &[&str] = &[
 
 pub(super) fn run(input: &Path, output: &Path) -> Result<()> {
     let document: Value = serde_json::from_slice(&fs::read(input).with_context(|| input.display().to_string())?)?;
-    let definitions = ["$defs", "definitions"]
-        .iter()
-        .find_map(|key| document[key].as_object())
-        .context("no definitions in the document")?;
+    let definitions = definitions(&document)?;
     let mut text = String::from("# Written by `cargo xtask codegen schema`. Do not edit.\n");
     for (name, shape) in SCALARS {
         if !definitions.contains_key(*name) {
@@ -223,6 +220,11 @@ pub(super) fn run(input: &Path, output: &Path) -> Result<()> {
     }
     schema_reads(&text)?;
     fs::write(output, text).with_context(|| output.display().to_string())
+}
+
+pub(super) fn definitions(document: &Value) -> Result<&Map<String, Value>> {
+    let found = ["$defs", "definitions"].iter().find_map(|key| document[key].as_object());
+    found.context("no definitions in the document")
 }
 
 /// The reader must take what was written; checked here so that a broken text is never committed.
