@@ -101,11 +101,14 @@ pub async fn run(program: &Path, seed: u64, lives: u64) -> (Inner, Deaths) {
     let mut deaths = Deaths::default();
     let mut died = None;
     for number in 0..lives {
-        let place = (dice.roll(3) > 0).then(|| PLACES[dice.roll(PLACES.len() as u64) as usize]);
-        if dice.roll(4) == 0 {
+        // One place after the other, so that none is left out.
+        let turn = seed.wrapping_mul(lives).wrapping_add(number) % PLACES.len() as u64;
+        let place = (dice.roll(4) > 0).then(|| PLACES[turn as usize]);
+        if dice.roll(4) == 0 || place == Some("recovery.cut") {
             stage.tear(&mut dice);
         }
-        let times = 1 << dice.roll(5);
+        let is_passed_once = place.is_some_and(|place| place.starts_with("recovery") || place.starts_with("close"));
+        let times = if is_passed_once { 1 } else { 1 << dice.roll(5) };
         let die = place.map(|place| format!("{place}:{}", 1 + dice.roll(times)));
         let started = stage.start(number, die.as_deref()).await;
         let Some((mut process, socket, ready)) = started else {
