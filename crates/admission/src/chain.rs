@@ -6,7 +6,7 @@ use apimachinery::{Object, Status};
 use async_trait::async_trait;
 
 use crate::{
-    Objects, Request, default_toleration_seconds::DefaultTolerationSeconds, namespace_lifecycle::NamespaceLifecycle,
+    Objects, Request, certificate_requestor::CertificateRequestor, default_toleration_seconds::DefaultTolerationSeconds, namespace_lifecycle::NamespaceLifecycle,
     node_restriction::NodeRestriction, pod_security::PodSecurity, priority::Priority, runtime_class::RuntimeClass,
     service_account::ServiceAccount, taint_nodes_by_condition::TaintNodesByCondition,
 };
@@ -56,6 +56,7 @@ impl Chain {
             Box::new(Priority),
             Box::new(DefaultTolerationSeconds),
             Box::new(RuntimeClass),
+            Box::new(CertificateRequestor),
         ];
         Self { plugins, objects }
     }

@@ -57,6 +57,12 @@ impl ApiServer {
         if let Some(token) = bearer(request) {
             let audiences: Vec<&str> = self.inner.config.api_audiences.iter().map(String::as_str).collect();
             let now = jiff::Timestamp::now().as_second();
+            if let Some((id, secret)) = auth::bootstrap_token(&token) {
+                return self.inner.bootstrap_tokens.authenticate(id, secret, now).await.map_err(|error| {
+                    tracing::debug!(%error, path, "a bootstrap token was refused");
+                    Refusal::Unauthorized
+                });
+            }
             return match self.inner.tokens.authenticate(&token, &audiences, now).await {
                 Ok(known) => Ok(known.user),
                 Err(error) => {

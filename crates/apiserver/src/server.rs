@@ -13,7 +13,7 @@ use std::{
 
 use apimachinery::{Status, UserInfo};
 use arc_swap::ArcSwap;
-use auth::{Authorizer, Chain, Decision, Graph, Rbac, ServiceAccountTokens};
+use auth::{Authorizer, Chain, Decision, Graph, Rbac, ServiceAccountTokens, BootstrapTokens};
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -49,6 +49,7 @@ pub(crate) struct Inner {
     pub(crate) rbac: Arc<Rbac>,
     pub(crate) graph: Arc<Graph>,
     pub(crate) tokens: ServiceAccountTokens,
+    pub(crate) bootstrap_tokens: BootstrapTokens,
     pub(crate) catalog: ArcSwap<Catalog>,
     pub(crate) openapi: crate::openapi::Documents,
     pub(crate) flow: Flow,

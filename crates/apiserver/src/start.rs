@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use apimachinery::Status;
 use arc_swap::ArcSwap;
-use auth::{Chain, Graph, NodeAuthorizer, Rbac, ServiceAccountTokens};
+use auth::{Chain, Graph, NodeAuthorizer, Rbac, ServiceAccountTokens, BootstrapTokens};
 use registry::Registry;
 use tokio_util::sync::CancellationToken;
 
@@ -45,6 +45,7 @@ impl ApiServer {
             config.authorization.node.then(|| NodeAuthorizer::new(Arc::clone(&graph), bootstrap::rbac::node_rules()));
         let chain = Chain::new(node, config.authorization.rbac.then(|| Arc::clone(&rbac)));
         let reader = Arc::new(live.clone());
+        let bootstrap_tokens = BootstrapTokens::new(reader.clone());
         let tokens = ServiceAccountTokens::new(Arc::clone(&config.token_key), config.issuer.clone(), reader);
         let catalog = Catalog::of(live.registry.resources());
         let server = Self {
@@ -55,6 +56,7 @@ impl ApiServer {
                 rbac,
                 graph,
                 tokens,
+                bootstrap_tokens,
                 catalog: ArcSwap::from_pointee(catalog),
                 openapi: Documents::default(),
                 flow: Flow::default(),

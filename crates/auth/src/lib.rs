@@ -2,6 +2,7 @@
 //! nodes, RBAC). Decisions are made from memory: nothing here waits for a network.
 
 mod attributes;
+mod bootstrap_token;
 mod certificate;
 mod chain;
 mod escalation;
@@ -13,6 +14,7 @@ mod rule;
 mod token;
 
 pub use attributes::{Attributes, Authorizer, Decision};
+pub use bootstrap_token::{BootstrapRefused, BootstrapTokens, bootstrap_token};
 pub use certificate::user_of_certificate;
 pub use chain::{Chain, Held, Masters};
 pub use escalation::{Escalation, Write, aggregate};

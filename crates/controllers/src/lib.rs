@@ -3,6 +3,7 @@
 //! Each observes (reads listers), plans (a pure function, unit-tested) and acts (writes through a client of its own
 //! identity). A settled reconcile writes nothing.
 
+mod certificates;
 mod claim;
 mod clusterroleaggregation;
 mod context;
@@ -13,6 +14,7 @@ mod endpointslice;
 mod endpointslicemirroring;
 mod garbagecollector;
 mod namespace;
+mod nodeipam;
 mod nodelifecycle;
 mod pod_control;
 mod podgc;
@@ -24,4 +26,6 @@ mod slices;
 mod start;
 mod tainteviction;
 
+pub use certificates::Signers;
+pub use nodeipam::NodeSubnets;
 pub use start::{Config, start};

@@ -5,6 +5,7 @@ use client::Client;
 use controller_runtime::{Informers, Tasks, run};
 
 use crate::{
+    NodeSubnets, Signers, certificates::CertificateController, nodeipam::NodeIpamController,
     clusterroleaggregation::ClusterRoleAggregator, context::Contexts, deployment::DeploymentController,
     endpoints::EndpointsController, endpointslice::EndpointSliceController,
     endpointslicemirroring::EndpointSliceMirroringController, garbagecollector, namespace::NamespaceController,
@@ -20,6 +21,10 @@ pub struct Config {
     pub root_ca_pem: String,
     /// Workers of each controller.
     pub workers: usize,
+    /// Who signs the certificates of nodes; without, no node can join.
+    pub signers: Option<Signers>,
+    /// What nodes that join get for their pods.
+    pub subnets: Option<NodeSubnets>,
 }
 
 /// Starts every controller. `clients` makes a client that acts as the given user: reads that all share are made as
@@ -44,5 +49,12 @@ pub fn start(clients: impl Fn(UserInfo) -> Client, tasks: &Tasks, config: Config
     // Upstream's node controller did this once, and its account still may.
     run(tasks, TaintEvictionController::new(contexts.of("node-controller")), config.workers);
     run(tasks, PodGarbageCollector::new(contexts.of("pod-garbage-collector")), config.workers);
+    if let Some(signers) = config.signers {
+        run(tasks, CertificateController::new(contexts.of("certificate-controller"), signers), config.workers);
+    }
+    if let Some(subnets) = config.subnets {
+        // One worker: subnets are given one after the other.
+        run(tasks, NodeIpamController::new(contexts.of("node-controller"), subnets), 1);
+    }
     garbagecollector::start(tasks, contexts.of("generic-garbage-collector"));
 }

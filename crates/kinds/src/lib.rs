@@ -15,6 +15,7 @@ mod tree;
 pub mod apps;
 pub mod authentication;
 pub mod authorization;
+pub mod certificates;
 pub mod coordination;
 pub mod core;
 pub mod discovery;

@@ -10,7 +10,7 @@ use rcgen::{
     KeyUsagePurpose, SanType,
 };
 
-use crate::PkiError;
+use crate::{PkiError, SigningRequest};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Authorities outlive every node they are likely to meet.
@@ -61,7 +61,7 @@ impl Leaf {
         }
     }
 
-    fn params(&self) -> Result<CertificateParams, rcgen::Error> {
+    pub(crate) fn params(&self) -> Result<CertificateParams, rcgen::Error> {
         let mut params = CertificateParams::new(self.dns_names.clone())?;
         params.subject_alt_names.extend(self.addresses.iter().map(|a| SanType::IpAddress(*a)));
         params.distinguished_name = DistinguishedName::new();
@@ -134,6 +134,15 @@ impl Authority {
 
     pub(crate) fn pair(&self) -> &Pair {
         &self.pair
+    }
+
+    /// Signs a certificate for the key of a request. What it says is `leaf`, which the caller has checked.
+    pub fn sign(&self, request: &SigningRequest, leaf: &Leaf, lifetime: Duration) -> Result<String, PkiError> {
+        let failed = |source| PkiError::Issue { name: leaf.common_name.clone(), source };
+        let mut params = leaf.params().map_err(failed)?;
+        params.not_after = (SystemTime::now() + lifetime).into();
+        let certificate = params.signed_by(&request.public_key, &self.issuer).map_err(failed)?;
+        Ok(certificate.pem())
     }
 
     /// Makes a key and a certificate for it.

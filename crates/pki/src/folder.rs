@@ -90,6 +90,27 @@ impl Folder {
         }
     }
 
+    /// The pair of this name; none when a part is missing or they do not belong together.
+    pub fn pair(&self, name: &str) -> Result<Option<Pair>, PkiError> {
+        let (certificate, key) = self.files(name);
+        let (Some(certificate_pem), Some(key_pem)) = (read(&certificate)?, read(&key)?) else { return Ok(None) };
+        let pair = Pair { certificate_pem, key_pem };
+        Ok(tls::certified_key(&pair).is_ok().then_some(pair))
+    }
+
+    pub fn keep_pair(&self, name: &str, pair: &Pair) -> Result<(), PkiError> {
+        self.write_pair(name, pair)
+    }
+
+    /// A file that is no secret.
+    pub fn file(&self, name: &str) -> Result<Option<String>, PkiError> {
+        read(&self.path(name))
+    }
+
+    pub fn keep_file(&self, name: &str, text: &str) -> Result<(), PkiError> {
+        write(&self.path(name), text.as_bytes(), 0o644)
+    }
+
     fn files(&self, name: &str) -> (PathBuf, PathBuf) {
         (self.path(&format!("{name}.crt")), self.path(&format!("{name}.key")))
     }

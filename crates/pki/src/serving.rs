@@ -1,9 +1,11 @@
-//! A serving certificate that can be exchanged while connections come in, so that renewal needs no restart.
+//! A certificate, of a server or a client, that can be exchanged while connections come in, so that renewal needs no restart.
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use rustls::{
+    SignatureScheme,
+    client::ResolvesClientCert,
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
@@ -22,6 +24,17 @@ impl ServingCertificate {
     pub fn replace(&self, pair: &Pair) -> Result<(), PkiError> {
         self.0.store(Arc::new(tls::certified_key(pair)?));
         Ok(())
+    }
+}
+
+/// The same for a client's own certificate.
+impl ResolvesClientCert for ServingCertificate {
+    fn resolve(&self, _hints: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
     }
 }
 

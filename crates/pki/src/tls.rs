@@ -9,7 +9,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 use crate::{Pair, PkiError, ServingCertificate};
 
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
@@ -51,6 +51,14 @@ pub fn server_config(certificate: Arc<ServingCertificate>, client_ca_pem: &str) 
         .with_cert_resolver(certificate);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
+}
+
+/// A client's side with a certificate that can be exchanged while it runs: new connections present the new one.
+pub fn renewable_client_config(ca_pem: &str, identity: Arc<ServingCertificate>) -> Result<ClientConfig, PkiError> {
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots(ca_pem)?);
+    Ok(builder.with_client_cert_resolver(identity))
 }
 
 /// A client's side: trusts `ca_pem` alone, and presents `identity` when given. No ALPN is set: who needs HTTP/2

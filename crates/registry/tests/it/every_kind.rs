@@ -25,6 +25,11 @@ fn sample(kind: &str) -> Value {
         "Service" => json!({ "spec": { "ports": [{ "port": 80 }] } }),
         "Endpoints" => json!({ "subsets": [] }),
         "EndpointSlice" => json!({ "addressType": "IPv4", "endpoints": [] }),
+        "CertificateSigningRequest" => json!({ "spec": {
+            // "-----BEGIN CERTIFICATE REQUEST-----"
+            "request": "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0=",
+            "signerName": "example.com/signer", "usages": ["client auth"],
+        } }),
         "Lease" => json!({ "spec": { "holderIdentity": "h", "leaseDurationSeconds": 10 } }),
         "Event" => json!({
             "involvedObject": { "kind": "Pod", "name": "p", "namespace": "default" },

@@ -1,0 +1,171 @@
+//! The certificates of a node that joined: asked for by request, kept in the data folder, renewed while the node runs.
+
+use std::{
+    net::IpAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use anyhow::{Context, bail};
+use api::{
+    ByteString,
+    certificates::v1::{CertificateSigningRequest, CertificateSigningRequestSpec},
+    meta::ObjectMeta,
+};
+use client::{Client, PostParams, WatchEvent, WatchParams};
+use controller_runtime::Tasks;
+use futures::{StreamExt, TryStreamExt};
+use pki::{Folder, KeyAndRequest, Leaf, Pair, ServingCertificate};
+
+/// How long the server may take to sign.
+const SIGNING_LIMIT: Duration = Duration::from_secs(60);
+/// Renewal that failed is tried again after this time.
+const RENEWAL_RETRY: Duration = Duration::from_secs(30);
+/// The clock may be set while we sleep, so no sleep is longer.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60 * 60);
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Purpose {
+    Client,
+    Serving,
+}
+
+impl Purpose {
+    fn file(self) -> &'static str {
+        match self {
+            Self::Client => "kubelet-client",
+            Self::Serving => "kubelet",
+        }
+    }
+
+    fn signer(self) -> &'static str {
+        match self {
+            Self::Client => "kubernetes.io/kube-apiserver-client-kubelet",
+            Self::Serving => "kubernetes.io/kubelet-serving",
+        }
+    }
+
+    fn usage(self) -> &'static str {
+        match self {
+            Self::Client => "client auth",
+            Self::Serving => "server auth",
+        }
+    }
+}
+
+/// What a node has of certificates.
+pub(crate) struct NodeCertificates {
+    folder: Folder,
+    node: String,
+    address: IpAddr,
+}
+
+impl NodeCertificates {
+    pub(crate) fn open(dir: PathBuf, node: &str, address: IpAddr) -> anyhow::Result<Self> {
+        Ok(Self { folder: Folder::open(dir)?, node: node.to_owned(), address })
+    }
+
+    /// The authority of the API server, once the node has joined.
+    pub(crate) fn authority(&self) -> anyhow::Result<Option<String>> {
+        Ok(self.folder.file("server-ca.crt")?)
+    }
+
+    pub(crate) fn keep_authority(&self, pem: &str) -> anyhow::Result<()> {
+        Ok(self.folder.keep_file("server-ca.crt", pem)?)
+    }
+
+    /// The pair at hand, if it is still valid.
+    pub(crate) fn pair(&self, purpose: Purpose) -> anyhow::Result<Option<Pair>> {
+        let pair = self.folder.pair(purpose.file())?;
+        Ok(pair.filter(|pair| pki::is_valid_now(&pair.certificate_pem)))
+    }
+
+    fn leaf(&self, purpose: Purpose) -> Leaf {
+        let name = format!("system:node:{}", self.node);
+        let mut leaf = match purpose {
+            Purpose::Client => Leaf::client(name, None),
+            Purpose::Serving => Leaf::server(name, &[&self.node], &[self.address]),
+        };
+        leaf.organization = Some("system:nodes".to_owned());
+        leaf
+    }
+
+    /// Asks the server and keeps what it signs. The key never leaves this machine.
+    pub(crate) async fn ask(&self, purpose: Purpose, client: &Client) -> anyhow::Result<Pair> {
+        let request = KeyAndRequest::make(&self.leaf(purpose), None)?;
+        let certificate = sign(client, purpose, &request.request_pem).await?;
+        let pair = request.complete(certificate).context("the server's certificate")?;
+        self.folder.keep_pair(purpose.file(), &pair)?;
+        Ok(pair)
+    }
+
+    /// Exchanges the certificate whenever a third of its life is left, as long as the tasks run.
+    pub(crate) fn keep_fresh(
+        self: &Arc<Self>,
+        purpose: Purpose,
+        mut pair: Pair,
+        used: Arc<ServingCertificate>,
+        client: Client,
+        tasks: &Tasks,
+    ) {
+        let certificates = self.clone();
+        tasks.spawn("certificate-renewal", async move {
+            loop {
+                let due = pki::renewal_time(&pair.certificate_pem).unwrap_or(SystemTime::UNIX_EPOCH);
+                if let Ok(left) = due.duration_since(SystemTime::now()) {
+                    tokio::time::sleep(left.min(LONGEST_SLEEP)).await;
+                    continue;
+                }
+                match certificates.ask(purpose, &client).await.and_then(|new| Ok(used.replace(&new).map(|()| new)?)) {
+                    Ok(new) => {
+                        tracing::info!(?purpose, "certificate renewed");
+                        pair = new;
+                    }
+                    Err(error) => {
+                        tracing::error!(?purpose, error = format!("{error:#}"), "the certificate could not be renewed");
+                        tokio::time::sleep(RENEWAL_RETRY).await;
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// Makes a request and waits for its certificate.
+async fn sign(client: &Client, purpose: Purpose, request_pem: &str) -> anyhow::Result<String> {
+    let request = CertificateSigningRequest {
+        metadata: ObjectMeta { generate_name: Some("node-csr-".to_owned()), ..ObjectMeta::default() },
+        spec: CertificateSigningRequestSpec {
+            request: ByteString(request_pem.as_bytes().to_vec()),
+            signer_name: purpose.signer().to_owned(),
+            usages: Some(vec!["digital signature".to_owned(), purpose.usage().to_owned()]),
+            ..CertificateSigningRequestSpec::default()
+        },
+        status: None,
+    };
+    let api = client.all::<CertificateSigningRequest>();
+    let made = api.create(&PostParams::default(), &request).await?;
+    let name = made.metadata.name.clone().unwrap_or_default();
+    let version = made.metadata.resource_version.clone().unwrap_or_default();
+    let answered = async {
+        let params = WatchParams::default().fields(&format!("metadata.name={name}"));
+        let mut events = api.watch(&params, &version).await?.boxed();
+        while let Some(event) = events.try_next().await? {
+            let (WatchEvent::Modified(request) | WatchEvent::Added(request)) = event else { continue };
+            let status = request.status.unwrap_or_default();
+            let refusal = status.conditions.iter().flatten().find(|c| c.type_ == "Denied" || c.type_ == "Failed");
+            if let Some(refusal) = refusal {
+                bail!("the server refuses a certificate: {}", refusal.message.clone().unwrap_or_default());
+            }
+            if let Some(certificate) = status.certificate {
+                return String::from_utf8(certificate.0).context("the server's certificate is no text");
+            }
+        }
+        bail!("the server ended the watch for {name}")
+    };
+    match tokio::time::timeout(SIGNING_LIMIT, answered).await {
+        Ok(done) => done,
+        Err(_) => bail!("the server has not signed {name} within {SIGNING_LIMIT:?}"),
+    }
+}
