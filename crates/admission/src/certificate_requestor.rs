@@ -71,9 +71,10 @@ mod tests {
             dry_run: false,
             warn: &|_| {},
         };
-        let mut object =
-            Object::from_value(json!({"metadata": {"name": "x"}, "spec": {"username": "admin", "groups": ["system:masters"]}}))
-                .unwrap();
+        let mut object = Object::from_value(
+            json!({"metadata": {"name": "x"}, "spec": {"username": "admin", "groups": ["system:masters"]}}),
+        )
+        .unwrap();
         CertificateRequestor.mutate(&request, Some(&mut object), &Nothing).await.unwrap();
         assert_eq!(object.get_str(&["spec", "username"]), Some("system:bootstrap:abcdef"));
         assert_eq!(object.get(&["spec", "groups"]), Some(&json!(["system:bootstrappers", "system:authenticated"])));

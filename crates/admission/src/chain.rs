@@ -6,7 +6,8 @@ use apimachinery::{Object, Status};
 use async_trait::async_trait;
 
 use crate::{
-    Objects, Request, certificate_requestor::CertificateRequestor, default_toleration_seconds::DefaultTolerationSeconds, namespace_lifecycle::NamespaceLifecycle,
+    Objects, Request, certificate_requestor::CertificateRequestor,
+    default_toleration_seconds::DefaultTolerationSeconds, namespace_lifecycle::NamespaceLifecycle,
     node_restriction::NodeRestriction, pod_security::PodSecurity, priority::Priority, runtime_class::RuntimeClass,
     service_account::ServiceAccount, taint_nodes_by_condition::TaintNodesByCondition,
 };

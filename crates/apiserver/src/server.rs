@@ -13,7 +13,7 @@ use std::{
 
 use apimachinery::{Status, UserInfo};
 use arc_swap::ArcSwap;
-use auth::{Authorizer, Chain, Decision, Graph, Rbac, ServiceAccountTokens, BootstrapTokens};
+use auth::{Authorizer, BootstrapTokens, Chain, Decision, Graph, Rbac, ServiceAccountTokens};
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
 use http::{HeaderValue, Request, Response, StatusCode, header};

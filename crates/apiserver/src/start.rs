@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use apimachinery::Status;
 use arc_swap::ArcSwap;
-use auth::{Chain, Graph, NodeAuthorizer, Rbac, ServiceAccountTokens, BootstrapTokens};
+use auth::{BootstrapTokens, Chain, Graph, NodeAuthorizer, Rbac, ServiceAccountTokens};
 use registry::Registry;
 use tokio_util::sync::CancellationToken;
 

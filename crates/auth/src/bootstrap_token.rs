@@ -38,9 +38,8 @@ pub struct BootstrapTokens {
 /// Id and secret, if the text has the form of a bootstrap token.
 pub fn bootstrap_token(token: &str) -> Option<(&str, &str)> {
     let (id, secret) = token.split_once('.')?;
-    let fits = |text: &str, length| {
-        text.len() == length && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-    };
+    let fits =
+        |text: &str, length| text.len() == length && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     (fits(id, ID_LENGTH) && fits(secret, SECRET_LENGTH)).then_some((id, secret))
 }
 
@@ -55,7 +54,10 @@ impl BootstrapTokens {
         let found = found.map_err(BootstrapRefused::Read)?;
         let unknown = || BootstrapRefused::Unknown { id: id.to_owned() };
         let object = found.ok_or_else(unknown)?;
-        if object.get_str(&["type"]) != Some(TYPE) || object.deletion_timestamp().is_some() || data(&object, "token-id") != id {
+        if object.get_str(&["type"]) != Some(TYPE)
+            || object.deletion_timestamp().is_some()
+            || data(&object, "token-id") != id
+        {
             return Err(unknown());
         }
         if !same(data(&object, "token-secret").as_bytes(), secret.as_bytes()) {

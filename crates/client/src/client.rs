@@ -22,6 +22,9 @@ pub const MAX_RESPONSE_BYTES: usize = 256 << 20;
 /// How long a server may take to begin its answer, also to a watch.
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long a server may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The frames of an answer as they come in; a frame is not a line.
 pub type ByteStream = BoxStream<'static, Result<Bytes, Error>>;
 
@@ -63,6 +66,25 @@ impl Client {
         let options = kube::config::KubeConfigOptions::default();
         let config = kube::Config::from_custom_kubeconfig(config, &options).await?;
         Ok(Self { kube: kube::Client::try_from(config)? })
+    }
+
+    /// Connects to `server`, an `https` URL, with this TLS configuration, whose certificate may change while the client
+    /// lives.
+    pub fn over_tls(server: &str, tls: rustls::ClientConfig) -> Result<Self, Error> {
+        let uri = server.parse::<http::Uri>().map_err(|e| Error::HttpError(e.into()))?;
+        let mut connector = hyper_util::client::legacy::connect::HttpConnector::new();
+        connector.enforce_http(false);
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let connector = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_only()
+            .enable_http1()
+            .wrap_connector(connector);
+        let executor = hyper_util::rt::TokioExecutor::new();
+        let http = hyper_util::client::legacy::Client::builder(executor).build::<_, Body>(connector);
+        let base = kube::client::ConfigExt::base_uri_layer(&kube::Config::new(uri));
+        let service = tower::Layer::layer(&base, http);
+        Ok(Self { kube: kube::Client::new(service, "default") })
     }
 
     /// kube's own client, for what has no method here.

@@ -105,7 +105,8 @@ impl CertificateController {
         match verdict {
             (Verdict::Sign(leaf), Some(asked)) => {
                 let asked_life = request.spec.expiration_seconds.and_then(|s| u64::try_from(s).ok());
-                let lifetime = asked_life.map_or(self.signers.lifetime, |s| self.signers.lifetime.min(Duration::from_secs(s)));
+                let lifetime =
+                    asked_life.map_or(self.signers.lifetime, |s| self.signers.lifetime.min(Duration::from_secs(s)));
                 let authority = match signer {
                     Signer::Client => &self.signers.clients,
                     Signer::Serving => &self.signers.kubelets,

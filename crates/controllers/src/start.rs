@@ -5,13 +5,12 @@ use client::Client;
 use controller_runtime::{Informers, Tasks, run};
 
 use crate::{
-    NodeSubnets, Signers, certificates::CertificateController, nodeipam::NodeIpamController,
-    clusterroleaggregation::ClusterRoleAggregator, context::Contexts, deployment::DeploymentController,
-    endpoints::EndpointsController, endpointslice::EndpointSliceController,
-    endpointslicemirroring::EndpointSliceMirroringController, garbagecollector, namespace::NamespaceController,
-    nodelifecycle::NodeLifecycleController, podgc::PodGarbageCollector, replicaset::ReplicaSetController,
-    root_ca_publisher::RootCaPublisher, serviceaccount::ServiceAccountController,
-    tainteviction::TaintEvictionController,
+    NodeSubnets, Signers, certificates::CertificateController, clusterroleaggregation::ClusterRoleAggregator,
+    context::Contexts, deployment::DeploymentController, endpoints::EndpointsController,
+    endpointslice::EndpointSliceController, endpointslicemirroring::EndpointSliceMirroringController, garbagecollector,
+    namespace::NamespaceController, nodeipam::NodeIpamController, nodelifecycle::NodeLifecycleController,
+    podgc::PodGarbageCollector, replicaset::ReplicaSetController, root_ca_publisher::RootCaPublisher,
+    serviceaccount::ServiceAccountController, tainteviction::TaintEvictionController,
 };
 
 /// What controllers cannot read from the API.

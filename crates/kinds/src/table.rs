@@ -1,6 +1,8 @@
 //! The one table of built-in kinds. A kind that is not here does not exist.
 
-use crate::{Visitor, apps, authentication, authorization, certificates, coordination, core, discovery, events, rbac, scheduling};
+use crate::{
+    Visitor, apps, authentication, authorization, certificates, coordination, core, discovery, events, rbac, scheduling,
+};
 
 /// Shows every built-in kind to the visitor, by group and name.
 pub fn visit(visitor: &mut impl Visitor) {

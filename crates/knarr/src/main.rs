@@ -1,5 +1,6 @@
 //! Kubernetes in one executable.
 
+mod agent;
 mod apiserver;
 mod down;
 mod image;
@@ -8,6 +9,7 @@ mod run;
 mod server;
 mod settings;
 mod store;
+mod token;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -25,6 +27,11 @@ struct Knarr {
 enum Command {
     /// Run a cluster on this machine: control plane and node in one process
     Server(server::Server),
+    /// Run a node that joins a server on another machine
+    Agent(agent::Agent),
+    /// Make, list and delete the tokens by which nodes join; on the server's machine
+    #[command(subcommand)]
+    Token(token::Token),
     /// End the cluster on this machine: its daemon, pods, network and rules; the data stay
     Down(down::Down),
     /// Run an API server alone: no controllers, no scheduler, no node
@@ -55,6 +62,8 @@ fn main() -> ExitCode {
     }
     let result = match Knarr::parse().command {
         Command::Server(command) => command.run(),
+        Command::Agent(command) => command.run(),
+        Command::Token(command) => command.run(),
         Command::Down(command) => command.run(),
         Command::Apiserver(command) => command.run(),
         Command::Image(command) => command.run(),

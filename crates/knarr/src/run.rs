@@ -15,8 +15,16 @@ pub(crate) fn until_stopped(start: impl Future<Output = anyhow::Result<Running>>
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-        let running = start.await?;
-        tracing::info!(kubeconfig = %running.kubeconfig().display(), "running");
+        let running = tokio::select! {
+            running = start => running?,
+            // What was begun is taken up by the next start.
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+        };
+        match running.kubeconfig() {
+            Some(path) => tracing::info!(kubeconfig = %path.display(), "running"),
+            None => tracing::info!("running"),
+        }
         tokio::select! {
             _ = terminate.recv() => tracing::info!("stopping at SIGTERM"),
             _ = interrupt.recv() => tracing::info!("stopping at SIGINT"),

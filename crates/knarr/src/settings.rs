@@ -10,7 +10,7 @@ use crate::kubelet_settings::KubeletSettings;
 use anyhow::Context;
 use clap::Args;
 use serde::{Deserialize, de::DeserializeOwned};
-use supervisor::{ApiServerConfig, Cidr, NodeConfig, ServerConfig};
+use supervisor::{AgentConfig, ApiServerConfig, Cidr, JoinToken, NodeConfig, ServerConfig};
 
 pub(crate) const DEFAULT_DATA_DIR: &str = "/var/lib/knarr";
 /// A configuration file is short; a larger one is a mistake.
@@ -254,6 +254,104 @@ pub(crate) struct ClusterSettings {
     node: NodeSettings,
     #[command(flatten)]
     kubelet: KubeletSettings,
+    #[command(flatten)]
+    joining: JoiningSettings,
+}
+
+/// What the server gives nodes that join.
+#[derive(Args, Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct JoiningSettings {
+    /// How long the certificates of nodes that joined are valid, such as 24h or 90d [default: 365d]
+    #[arg(long, value_name = "TIME")]
+    cluster_signing_duration: Option<String>,
+}
+
+impl JoiningSettings {
+    const NAMES: [&str; 1] = ["cluster-signing-duration"];
+    /// A shorter life would end before it is renewed on a slow machine.
+    const SHORTEST: Duration = Duration::from_secs(60);
+
+    fn duration(self, file: Self) -> anyhow::Result<Duration> {
+        let Some(text) = self.cluster_signing_duration.or(file.cluster_signing_duration) else {
+            return Ok(ServerConfig::SIGNING_DURATION);
+        };
+        let duration = crate::token::duration(&text).context("--cluster-signing-duration")?;
+        anyhow::ensure!(duration >= Self::SHORTEST, "--cluster-signing-duration {text} is shorter than a minute");
+        Ok(duration)
+    }
+}
+
+/// All settings of a node that joins.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct AgentSettings {
+    /// YAML file with the same names as the flags
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    joined: JoinedSettings,
+    #[command(flatten)]
+    node: NodeSettings,
+    #[command(flatten)]
+    kubelet: KubeletSettings,
+}
+
+/// Which server to join.
+#[derive(Args, Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct JoinedSettings {
+    /// URL of the server, such as https://192.0.2.1:6443
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// Token that `knarr token create` printed on the server; needed for the first start only
+    #[arg(long, value_name = "TOKEN", env = "KNARR_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Folder for everything that must survive [default: /var/lib/knarr]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+impl JoinedSettings {
+    const NAMES: [&str; 3] = ["server", "token", "data-dir"];
+}
+
+impl AgentSettings {
+    pub(crate) fn config(self) -> anyhow::Result<AgentConfig> {
+        let whole: serde_json::Map<String, serde_json::Value> =
+            self.config.as_deref().map(read).transpose()?.unwrap_or_default();
+        let [joined, kubelet, node] = shared_out(whole, [&JoinedSettings::NAMES, &KubeletSettings::NAMES]);
+        let file = |_| "configuration file";
+        let from: JoinedSettings = serde_json::from_value(joined).with_context(|| file(()))?;
+        let node_file: NodeSettings = serde_json::from_value(node).with_context(|| file(()))?;
+        let kubelet_file: KubeletSettings = serde_json::from_value(kubelet).with_context(|| file(()))?;
+        let server = self.joined.server.or(from.server);
+        let server =
+            server.context("which server? give its URL by --server, such as --server https://192.0.2.1:6443")?;
+        let token = self.joined.token.or(from.token).map(|t| t.parse::<JoinToken>()).transpose().context("--token")?;
+        let data_dir = self.joined.data_dir.or(from.data_dir).unwrap_or_else(|| DEFAULT_DATA_DIR.into());
+        let mut node = self.node.or(node_file).config(&data_dir)?;
+        self.kubelet.or(kubelet_file).apply(&mut node)?;
+        Ok(AgentConfig { server, token, node })
+    }
+}
+
+/// Gives each name to the first list that has it; the rest comes last.
+fn shared_out(
+    whole: serde_json::Map<String, serde_json::Value>,
+    [first, second]: [&[&str]; 2],
+) -> [serde_json::Value; 3] {
+    let mut out: [serde_json::Map<_, _>; 3] = Default::default();
+    for (name, value) in whole {
+        let place = if first.contains(&name.as_str()) {
+            0
+        } else if second.contains(&name.as_str()) {
+            1
+        } else {
+            2
+        };
+        out[place].insert(name, value);
+    }
+    out.map(serde_json::Value::Object)
 }
 
 /// The file of [`ClusterSettings`]: the names of all in one mapping.
@@ -262,6 +360,7 @@ struct ClusterFile {
     apiserver: ApiServerSettings,
     node: NodeSettings,
     kubelet: KubeletSettings,
+    joining: JoiningSettings,
 }
 
 impl<'de> Deserialize<'de> for ClusterFile {
@@ -271,6 +370,8 @@ impl<'de> Deserialize<'de> for ClusterFile {
         let whole = serde_json::Map::deserialize(deserializer)?;
         let known = |name: &str| ApiServerSettings::NAMES.contains(&name);
         let (apiserver, rest): (Vec<_>, Vec<_>) = whole.into_iter().partition(|(name, _)| known(name));
+        let known = |name: &str| JoiningSettings::NAMES.contains(&name);
+        let (joining, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(name, _)| known(name));
         let known = |name: &str| KubeletSettings::NAMES.contains(&name);
         let (kubelet, node): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(name, _)| known(name));
         let object = |pairs: Vec<_>| serde_json::Value::Object(pairs.into_iter().collect());
@@ -278,6 +379,7 @@ impl<'de> Deserialize<'de> for ClusterFile {
             apiserver: serde_json::from_value(object(apiserver)).map_err(D::Error::custom)?,
             node: serde_json::from_value(object(node)).map_err(D::Error::custom)?,
             kubelet: serde_json::from_value(object(kubelet)).map_err(D::Error::custom)?,
+            joining: serde_json::from_value(object(joining)).map_err(D::Error::custom)?,
         })
     }
 }
@@ -288,7 +390,8 @@ impl ClusterSettings {
         let apiserver = self.apiserver.or(file.apiserver).config()?;
         let mut node = self.node.or(file.node).config(&apiserver.data_dir)?;
         self.kubelet.or(file.kubelet).apply(&mut node)?;
-        Ok(ServerConfig { apiserver, node })
+        let signing_duration = self.joining.duration(file.joining)?;
+        Ok(ServerConfig { signing_duration, apiserver, node })
     }
 }
 
@@ -343,6 +446,9 @@ mod tests {
         assert!(!format!("{:#}", config(&all, &[]).unwrap_err()).contains("unknown field"));
         let parsed = <Line as clap::CommandFactory>::command();
         let longs = parsed.get_arguments().filter_map(|a| a.get_long()).count();
-        assert_eq!(longs, ApiServerSettings::NAMES.len() + KubeletSettings::NAMES.len() + 9 + 1);
+        assert_eq!(
+            longs,
+            ApiServerSettings::NAMES.len() + KubeletSettings::NAMES.len() + JoiningSettings::NAMES.len() + 9 + 1
+        );
     }
 }

@@ -44,7 +44,8 @@ impl Pinned {
     }
 
     pub fn client_config(self: &Arc<Self>) -> Result<ClientConfig, PkiError> {
-        let builder = ClientConfig::builder_with_provider(self.provider.clone()).with_safe_default_protocol_versions()?;
+        let builder =
+            ClientConfig::builder_with_provider(self.provider.clone()).with_safe_default_protocol_versions()?;
         Ok(builder.dangerous().with_custom_certificate_verifier(self.clone()).with_no_client_auth())
     }
 

@@ -7,6 +7,8 @@ use apimachinery::UserInfo;
 use client::{Body, Client};
 use serde_json::{Value, json};
 
+use crate::ClusterConfig;
+
 /// The service account the cluster DNS acts as.
 pub(crate) const DNS_ACCOUNT: (&str, &str) = ("kube-system", "coredns");
 const MANAGER: &str = "knarr";
@@ -79,4 +81,64 @@ fn dns_objects(service_ip: IpAddr, endpoint: SocketAddr) -> [(String, Value); 5]
                 "endpoints": [{"addresses": [endpoint.ip().to_string()], "conditions": {"ready": true}}]}),
         ),
     ]
+}
+
+/// The config map that tells nodes what they must know of the cluster, and its keys.
+pub(crate) const NODE_CONFIG: &str = "knarr-node-config";
+pub(crate) const CLUSTER_CIDR: &str = "cluster-cidr";
+pub(crate) const SERVICE_CIDR: &str = "service-cluster-ip-range";
+pub(crate) const CLUSTER_DOMAIN: &str = "cluster-domain";
+/// Whoever has a join token is in this group.
+pub(crate) const BOOTSTRAPPERS: &str = "system:bootstrappers:knarr:default-node-token";
+
+/// Brings what lets nodes join to what it shall be: rights to ask for certificates, as kubeadm grants them, and the
+/// cluster's networks.
+pub(crate) async fn install_joining(client: &Client, cluster: &ClusterConfig) -> anyhow::Result<()> {
+    for (path, object) in joining_objects(cluster) {
+        let request = http_request(&format!("{path}?fieldManager={MANAGER}&force=true"), &object)?;
+        client.bytes(request).await.with_context(|| format!("apply {path}"))?;
+    }
+    Ok(())
+}
+
+fn joining_objects(cluster: &ClusterConfig) -> Vec<(String, Value)> {
+    let group = "rbac.authorization.k8s.io";
+    let version = format!("{group}/v1");
+    let subject = |name: &str| json!([{"kind": "Group", "name": name, "apiGroup": group}]);
+    let signing = "system:certificates.k8s.io:certificatesigningrequests";
+    let bindings = [
+        ("knarr:kubelet-bootstrap", "system:node-bootstrapper".to_owned(), BOOTSTRAPPERS),
+        ("knarr:node-autoapprove-bootstrap", format!("{signing}:nodeclient"), BOOTSTRAPPERS),
+        ("knarr:node-autoapprove-certificate-rotation", format!("{signing}:selfnodeclient"), "system:nodes"),
+        ("knarr:node-proxier", "system:node-proxier".to_owned(), "system:nodes"),
+    ];
+    let binding = |(name, role, to): (&str, String, &str)| {
+        let path = format!("/apis/{version}/clusterrolebindings/{name}");
+        let object = json!({"apiVersion": version, "kind": "ClusterRoleBinding", "metadata": {"name": name},
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role}, "subjects": subject(to)});
+        (path, object)
+    };
+    let mut objects: Vec<_> = bindings.into_iter().map(binding).collect();
+    let metadata = json!({"name": NODE_CONFIG, "namespace": "kube-system"});
+    let rules =
+        json!([{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [NODE_CONFIG], "verbs": ["get"]}]);
+    let rbac = format!("/apis/{version}/namespaces/kube-system");
+    objects.extend([
+        (
+            format!("/api/v1/namespaces/kube-system/configmaps/{NODE_CONFIG}"),
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {
+                CLUSTER_CIDR: cluster.pod_cidr.to_string(), SERVICE_CIDR: cluster.service_cidr.to_string(),
+                CLUSTER_DOMAIN: cluster.domain}}),
+        ),
+        (
+            format!("{rbac}/roles/{NODE_CONFIG}"),
+            json!({"apiVersion": version, "kind": "Role", "metadata": metadata, "rules": rules}),
+        ),
+        (
+            format!("{rbac}/rolebindings/{NODE_CONFIG}"),
+            json!({"apiVersion": version, "kind": "RoleBinding", "metadata": metadata,
+                "roleRef": {"apiGroup": group, "kind": "Role", "name": NODE_CONFIG}, "subjects": subject("system:nodes")}),
+        ),
+    ]);
+    objects
 }

@@ -3,7 +3,10 @@
 use std::{fs, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow, bail, ensure};
-use api::{core::v1::{ConfigMap, Node}, meta::ObjectMeta};
+use api::{
+    core::v1::{ConfigMap, Node},
+    meta::ObjectMeta,
+};
 use client::{ApiError, Client, PostParams, WatchEvent, WatchParams, kubeconfig};
 use controller_runtime::Tasks;
 use futures::{StreamExt, TryStreamExt};
@@ -38,7 +41,9 @@ pub async fn agent(config: AgentConfig) -> anyhow::Result<Running> {
     let (authority, pair) = match (certificates.authority()?, certificates.pair(Purpose::Client)?) {
         (Some(authority), Some(pair)) => (authority, pair),
         _ => {
-            let token = token.context("this node has not joined yet: give it a --token; `knarr token create` on the server prints one")?;
+            let token = token.context(
+                "this node has not joined yet: give it a --token; `knarr token create` on the server prints one",
+            )?;
             let authority = authority_of(&host, port, &token).await?;
             let bootstrap = bootstrap_client(&server, &authority, &token).await?;
             let pair = certificates.ask(Purpose::Client, &bootstrap).await.map_err(|error| explain(error, &server))?;
@@ -93,7 +98,9 @@ async fn authority_of(host: &str, port: u16, token: &JoinToken) -> anyhow::Resul
         let tcp = TcpStream::connect((host, port)).await.with_context(|| format!("connect to {host}:{port}"))?;
         connector.connect(name, tcp).await.map_err(|error| {
             if pinned.is_mismatch() {
-                anyhow!("the server at {host}:{port} is not the one the token was made by: its authority has another hash")
+                anyhow!(
+                    "the server at {host}:{port} is not the one the token was made by: its authority has another hash"
+                )
             } else {
                 anyhow!(error).context(format!("speak TLS with {host}:{port}"))
             }
@@ -192,13 +199,16 @@ async fn subnet(client: &Client, name: &str) -> anyhow::Result<String> {
     };
     match tokio::time::timeout(SUBNET_LIMIT, given).await {
         Ok(done) => done,
-        Err(_) => bail!("the server has given the node {name:?} no subnet for pods within {SUBNET_LIMIT:?}: its --cluster-cidr may be full"),
+        Err(_) => bail!(
+            "the server has given the node {name:?} no subnet for pods within {SUBNET_LIMIT:?}: its --cluster-cidr may be full"
+        ),
     }
 }
 
 /// The authority that kubelets trust the API server by comes behind the serving certificate.
 fn last_certificate(chain: &str) -> anyhow::Result<String> {
     const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
-    let at = chain.rfind(BEGIN).filter(|at| *at > 0).context("the server sent no authority with the serving certificate")?;
+    let at =
+        chain.rfind(BEGIN).filter(|at| *at > 0).context("the server sent no authority with the serving certificate")?;
     Ok(chain[at..].to_owned())
 }

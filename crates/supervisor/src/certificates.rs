@@ -1,7 +1,11 @@
 //! Who gets which certificate. Two authorities: one for the API and its clients, one for what the API server and the
 //! kubelets say to each other, so that no user's certificate opens a kubelet.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use anyhow::Context;
 use controller_runtime::Tasks;
@@ -16,26 +20,40 @@ const ADMIN: &str = "kubernetes-admin";
 /// The keys of a control plane.
 pub(crate) struct Certificates {
     folder: Folder,
-    ca: Authority,
-    kubelet_ca: Authority,
+    pub(crate) ca: Arc<Authority>,
+    pub(crate) kubelet_ca: Arc<Authority>,
     serving_leaf: Leaf,
     pub(crate) serving: Arc<ServingCertificate>,
     pub(crate) admin: Pair,
-    pub(crate) kubelet_client: Pair,
+    /// What the API server shows kubelets.
+    pub(crate) kubelet_client: Arc<ServingCertificate>,
+    /// What this machine's kubelet serves with, once it does.
+    kubelet_serving: OnceLock<(Arc<ServingCertificate>, Leaf)>,
     pub(crate) token_key: Arc<TokenKey>,
 }
 
 impl Certificates {
     pub(crate) fn open(config: &ApiServerConfig) -> anyhow::Result<Self> {
         let folder = Folder::open(config.data_dir.join("pki"))?;
-        let ca = folder.authority("ca", "kubernetes")?;
-        let kubelet_ca = folder.authority("kubelet-ca", "kubelet")?;
+        let ca = Arc::new(folder.authority("ca", "kubernetes")?);
+        let kubelet_ca = Arc::new(folder.authority("kubelet-ca", "kubelet")?);
         let serving_leaf = serving_leaf(config)?;
-        let serving = ServingCertificate::new(&folder.leaf("apiserver", &ca, &serving_leaf)?)?;
+        let serving = ServingCertificate::new(&with_authority(folder.leaf("apiserver", &ca, &serving_leaf)?, &ca))?;
         let admin = folder.leaf("admin", &ca, &Leaf::client(ADMIN, Some("system:masters")))?;
         let kubelet_client = folder.leaf("apiserver-kubelet-client", &kubelet_ca, &kubelet_client_leaf())?;
+        let kubelet_client = ServingCertificate::new(&kubelet_client)?;
         let token_key = Arc::new(folder.token_key("sa")?);
-        Ok(Self { folder, ca, kubelet_ca, serving_leaf, serving, admin, kubelet_client, token_key })
+        Ok(Self {
+            folder,
+            ca,
+            kubelet_ca,
+            serving_leaf,
+            serving,
+            admin,
+            kubelet_client,
+            kubelet_serving: OnceLock::new(),
+            token_key,
+        })
     }
 
     pub(crate) fn ca_pem(&self) -> &str {
@@ -50,7 +68,9 @@ impl Certificates {
     pub(crate) fn kubelet_serving(&self, node: &NodeConfig) -> anyhow::Result<Arc<ServingCertificate>> {
         let name = format!("system:node:{}", node.name);
         let leaf = Leaf::server(name, &[&node.name], &[node.address, IpAddr::from([127, 0, 0, 1])]);
-        Ok(ServingCertificate::new(&self.folder.leaf("kubelet", &self.kubelet_ca, &leaf)?)?)
+        let serving = ServingCertificate::new(&self.folder.leaf("kubelet", &self.kubelet_ca, &leaf)?)?;
+        let (serving, _) = self.kubelet_serving.get_or_init(|| (serving, leaf));
+        Ok(serving.clone())
     }
 
     /// Writes the administrator's kubeconfig, readable by its owner alone.
@@ -69,8 +89,7 @@ impl Certificates {
         Ok(())
     }
 
-    /// Renews the serving certificate in place for as long as the server runs. Others are renewed at the next start,
-    /// of which there is one within their last four months or they belong to no server that matters.
+    /// Renews certificates in place for as long as the server runs.
     pub(crate) fn keep_fresh(self: Arc<Self>, config: ApiServerConfig, tasks: &Tasks) {
         tasks.spawn("certificate-renewal", async move {
             loop {
@@ -83,7 +102,13 @@ impl Certificates {
     }
 
     fn renew(&self, config: &ApiServerConfig) -> anyhow::Result<()> {
-        self.serving.replace(&self.folder.leaf("apiserver", &self.ca, &self.serving_leaf)?)?;
+        let pair = self.folder.leaf("apiserver", &self.ca, &self.serving_leaf)?;
+        self.serving.replace(&with_authority(pair, &self.ca))?;
+        if let Some((serving, leaf)) = self.kubelet_serving.get() {
+            serving.replace(&self.folder.leaf("kubelet", &self.kubelet_ca, leaf)?)?;
+        }
+        let client = self.folder.leaf("apiserver-kubelet-client", &self.kubelet_ca, &kubelet_client_leaf())?;
+        self.kubelet_client.replace(&client)?;
         self.folder.leaf("admin", &self.ca, &Leaf::client(ADMIN, Some("system:masters")))?;
         self.write_kubeconfig(config)
     }
@@ -110,4 +135,10 @@ fn serving_leaf(config: &ApiServerConfig) -> anyhow::Result<Leaf> {
         }
     }
     Ok(Leaf::server("kube-apiserver", &names, &addresses))
+}
+
+/// Sends the authority along, for nodes that join knowing only its hash.
+fn with_authority(mut pair: Pair, authority: &Authority) -> Pair {
+    pair.certificate_pem.push_str(authority.certificate_pem());
+    pair
 }

@@ -1,11 +1,11 @@
 //! What a cluster on this machine is told. Every path, name and network is a parameter, so that several can live on
 //! one machine, each in namespaces of its own.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use kubelet::Housekeeping;
 
-use crate::{Cidr, SnapshotConfig, address};
+use crate::{Cidr, JoinToken, SnapshotConfig, address};
 
 /// What all parts agree on.
 #[derive(Clone, Debug)]
@@ -65,9 +65,21 @@ impl ApiServerConfig {
     }
 }
 
+/// A node that joins a server on another machine.
+#[derive(Clone, Debug)]
+pub struct AgentConfig {
+    /// The server's URL.
+    pub server: String,
+    /// Needed for the first start only.
+    pub token: Option<JoinToken>,
+    pub node: NodeConfig,
+}
+
 /// A control plane and a node in one process.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
+    /// How long the certificates of nodes that joined are valid.
+    pub signing_duration: Duration,
     pub apiserver: ApiServerConfig,
     pub node: NodeConfig,
 }
@@ -89,6 +101,8 @@ pub struct NodeConfig {
     pub kubelet_port: u16,
     pub max_pods: u32,
     pub resolv_conf: PathBuf,
+    /// The addresses of this node's pods, where the server has given them; else the first subnet of the cluster's.
+    pub pod_range: Option<Cidr>,
     /// Sysctls pods may set beyond the safe ones.
     pub allowed_unsafe_sysctls: Vec<String>,
     pub housekeeping: Housekeeping,
@@ -109,8 +123,14 @@ impl NodeConfig {
             kubelet_port: 10250,
             max_pods: 110,
             resolv_conf: PathBuf::from("/etc/resolv.conf"),
+            pod_range: None,
             allowed_unsafe_sysctls: Vec::new(),
             housekeeping: Housekeeping::default(),
         }
     }
+}
+
+impl ServerConfig {
+    /// Upstream's `--cluster-signing-duration`.
+    pub const SIGNING_DURATION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 }

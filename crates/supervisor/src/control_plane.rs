@@ -18,7 +18,6 @@ pub(crate) struct ControlPlane {
     server: ApiServer,
     store: Store,
     pub(crate) certificates: Arc<Certificates>,
-    pub(crate) address: SocketAddr,
 }
 
 impl ControlPlane {
@@ -56,7 +55,7 @@ impl ControlPlane {
         tasks.spawn_graceful("apiserver", |stop| listener.serve(serving, stop));
         certificates.clone().keep_fresh(config, tasks);
         tracing::info!(%address, "API server ready");
-        Ok(Self { server, store, certificates, address })
+        Ok(Self { server, store, certificates })
     }
 
     /// A client in this process, which passes the same authorization and admission as every other.
@@ -71,7 +70,7 @@ impl ControlPlane {
 
 fn server_config(config: &ApiServerConfig, certificates: &Certificates) -> anyhow::Result<apiserver::Config> {
     let issuer = format!("https://kubernetes.default.svc.{}", config.cluster.domain);
-    let kubelet_tls = pki::client_config(certificates.kubelet_ca_pem(), Some(&certificates.kubelet_client))?;
+    let kubelet_tls = pki::renewable_client_config(certificates.kubelet_ca_pem(), certificates.kubelet_client.clone())?;
     Ok(apiserver::Config {
         advertise_address: config.advertise_address,
         advertise_port: config.secure_port,

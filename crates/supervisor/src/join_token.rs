@@ -39,7 +39,10 @@ impl JoinToken {
 
 impl fmt::Debug for JoinToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JoinToken").field("authority_hash", &self.authority_hash).field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("JoinToken")
+            .field("authority_hash", &self.authority_hash)
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -122,7 +125,9 @@ pub async fn delete_token(data_dir: &Path, token: &str) -> anyhow::Result<String
     let name = format!("{NAME_PREFIX}{id}");
     match client.namespaced::<Secret>(NAMESPACE).delete(&name, &DeleteParams::default()).await {
         Ok(_) => Ok(id),
-        Err(error) if error.is_not_found() => bail!("there is no token {id:?}; `knarr token list` shows those there are"),
+        Err(error) if error.is_not_found() => {
+            bail!("there is no token {id:?}; `knarr token list` shows those there are")
+        }
         Err(error) => Err(error).with_context(|| format!("delete the token {id:?}")),
     }
 }

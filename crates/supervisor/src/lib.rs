@@ -2,11 +2,15 @@
 
 mod addons;
 mod address;
+mod agent;
 mod certificates;
 mod config;
 mod control_plane;
 mod image_store;
+mod join_token;
 mod node;
+mod node_certificates;
+mod node_routes;
 mod pid_file;
 mod requirements;
 mod server;
@@ -14,9 +18,11 @@ mod snapshots;
 mod store_control;
 
 pub use address::Cidr;
-pub use config::{ApiServerConfig, ClusterConfig, NodeConfig, ServerConfig};
+pub use agent::{agent, tear_down_agent};
+pub use config::{AgentConfig, ApiServerConfig, ClusterConfig, NodeConfig, ServerConfig};
 pub use image_store::image_store;
 pub use images::{Image, Images};
+pub use join_token::{JoinToken, ListedToken, create_token, delete_token, list_tokens};
 pub use kubelet::{Housekeeping, Threshold};
 pub use server::{Running, apiserver, server, tear_down};
 pub use snapshots::SnapshotConfig;

@@ -13,13 +13,14 @@ use pki::ServingCertificate;
 use crate::{
     Cidr,
     config::{ClusterConfig, NodeConfig},
+    node_routes,
 };
 
 /// The nftables tables that are ours.
 const PROXY_TABLE: &str = "knarr-proxy";
 const NETWORK_TABLE: &str = "knarr-cni";
 /// The subnet of each node.
-const NODE_PREFIX: u8 = 24;
+pub(crate) const NODE_PREFIX: u8 = 24;
 /// The Service address of the cluster DNS, counted from the network's.
 const DNS_SERVICE: u32 = 10;
 
@@ -33,7 +34,10 @@ pub(crate) fn proxy_user() -> UserInfo {
 }
 
 /// The addresses of this node's pods.
-pub(crate) fn pod_range(cluster: &ClusterConfig) -> anyhow::Result<Cidr> {
+pub(crate) fn pod_range(cluster: &ClusterConfig, node: &NodeConfig) -> anyhow::Result<Cidr> {
+    if let Some(given) = node.pod_range {
+        return Ok(given);
+    }
     cluster.pod_cidr.first_subnet(NODE_PREFIX.max(cluster.pod_cidr.prefix))
 }
 
@@ -42,10 +46,12 @@ pub(crate) fn dns_service_ip(cluster: &ClusterConfig) -> anyhow::Result<std::net
 }
 
 pub(crate) fn runtime_config(cluster: &ClusterConfig, node: &NodeConfig) -> anyhow::Result<container_runtime::Config> {
-    let range = pod_range(cluster)?.to_string().parse().context("the range of pod addresses")?;
+    let range = pod_range(cluster, node)?.to_string().parse().context("the range of pod addresses")?;
     let mut network = cni::Config::new(range, node.data_dir.join("network"));
     network.bridge.clone_from(&node.bridge);
     network.table = NETWORK_TABLE.to_owned();
+    // Pods of other nodes see who calls.
+    network.not_masqueraded = vec![cluster.pod_cidr.to_string().parse().context("the network of pods")?];
     let program = std::env::current_exe().context("find the own executable")?;
     Ok(container_runtime::Config {
         root: node.data_dir.join("runtime"),
@@ -84,6 +90,7 @@ pub(crate) async fn start(
         pod_cidr: cluster.pod_cidr.to_string(),
     };
     kube_proxy::start(proxy, clients(proxy_user()), tasks).context("start the service proxy")?;
+    node_routes::start(&node.name, cluster.pod_cidr, clients(proxy_user()), tasks);
     let mut config = kubelet_config(cluster, node)?;
     config.server = Some(ServerConfig {
         address: (node.address, node.kubelet_port).into(),
@@ -101,7 +108,7 @@ pub(crate) async fn start(
 fn kubelet_config(cluster: &ClusterConfig, node: &NodeConfig) -> anyhow::Result<KubeletConfig> {
     let mut config = KubeletConfig::new(&node.name, node.data_dir.join("kubelet"), vec![node.address]);
     config.log_dir.clone_from(&node.log_dir);
-    config.pod_cidr = Some(pod_range(cluster)?.to_string());
+    config.pod_cidr = Some(pod_range(cluster, node)?.to_string());
     config.cluster_dns = vec![dns_service_ip(cluster)?.into()];
     config.cluster_domain.clone_from(&cluster.domain);
     config.resolv_conf.clone_from(&node.resolv_conf);
@@ -117,5 +124,6 @@ pub(crate) async fn tear_down(cluster: &ClusterConfig, node: &NodeConfig) -> any
     let config = runtime_config(cluster, node)?;
     container_runtime::teardown_all(&config, false).await.context("end the pods and remove their network")?;
     kubelet::tear_down(&kubelet_config(cluster, node)?).context("remove volumes and cgroups")?;
+    node_routes::tear_down(cluster.pod_cidr)?;
     kube_proxy::tear_down(PROXY_TABLE).await.context("remove the rules of Services")
 }

@@ -94,7 +94,8 @@ fn program(peers: Vec<Peer>, network: Cidr, told: &mut BTreeSet<Peer>) -> anyhow
 
 /// The link on which an address is reached without a gateway.
 fn link_to(routes: &[Route], address: IpAddr) -> Option<u32> {
-    let direct = |route: &&Route| route.gateway.is_none() && !route.is_default() && contains(route.destination, address);
+    let direct =
+        |route: &&Route| route.gateway.is_none() && !route.is_default() && contains(route.destination, address);
     routes.iter().filter(direct).max_by_key(|route| route.destination.1).map(|route| route.link)
 }
 
@@ -117,7 +118,8 @@ mod tests {
     #[test]
     fn a_peer_has_an_address_and_pods_and_is_not_this_node() {
         let node = |value| serde_json::from_value::<Node>(value).expect("a node");
-        let status = json!({"addresses": [{"type": "Hostname", "address": "b"}, {"type": "InternalIP", "address": "10.0.0.2"}]});
+        let status =
+            json!({"addresses": [{"type": "Hostname", "address": "b"}, {"type": "InternalIP", "address": "10.0.0.2"}]});
         let nodes = [
             node(json!({"metadata": {"name": "a"}, "spec": {"podCIDR": "10.244.0.0/24"}, "status": status})),
             node(json!({"metadata": {"name": "b"}, "spec": {"podCIDR": "10.244.1.0/24"}, "status": status})),
@@ -136,7 +138,11 @@ mod tests {
             gateway: gateway.map(Into::into),
             link,
         };
-        let routes = [route([0, 0, 0, 0], 0, Some([10, 0, 0, 1]), 2), route([10, 0, 0, 0], 24, None, 2), route([10, 0, 0, 0], 8, None, 3)];
+        let routes = [
+            route([0, 0, 0, 0], 0, Some([10, 0, 0, 1]), 2),
+            route([10, 0, 0, 0], 24, None, 2),
+            route([10, 0, 0, 0], 8, None, 3),
+        ];
         assert_eq!(link_to(&routes, [10, 0, 0, 7].into()), Some(2));
         assert_eq!(link_to(&routes, [10, 9, 0, 7].into()), Some(3));
         assert_eq!(link_to(&routes, [192, 0, 2, 7].into()), None);

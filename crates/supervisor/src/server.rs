@@ -24,21 +24,21 @@ const CONTROLLER_WORKERS: usize = 5;
 
 /// What was started. Dropping it does not stop it; [`Running::stop`] does.
 pub struct Running {
-    control_plane: ControlPlane,
+    control_plane: Option<ControlPlane>,
     tasks: Tasks,
-    kubeconfig: PathBuf,
+    kubeconfig: Option<PathBuf>,
     _pid_file: Option<PidFile>,
 }
 
 impl Running {
-    /// Where the API server listens.
-    pub fn address(&self) -> SocketAddr {
-        self.control_plane.address
+    /// A node without a control plane.
+    pub(crate) fn node(tasks: Tasks, pid_file: PidFile) -> Self {
+        Self { control_plane: None, tasks, kubeconfig: None, _pid_file: Some(pid_file) }
     }
 
-    /// The administrator's kubeconfig.
-    pub fn kubeconfig(&self) -> &PathBuf {
-        &self.kubeconfig
+    /// The administrator's kubeconfig, where there is a control plane.
+    pub fn kubeconfig(&self) -> Option<&PathBuf> {
+        self.kubeconfig.as_ref()
     }
 
     /// Stops everything and closes the store. Containers go on running.
@@ -46,7 +46,9 @@ impl Running {
         if !self.tasks.stop(STOP_LIMIT).await {
             tracing::warn!("some tasks did not end within {STOP_LIMIT:?}");
         }
-        self.control_plane.close().await;
+        if let Some(control_plane) = self.control_plane {
+            control_plane.close().await;
+        }
     }
 }
 
@@ -56,13 +58,13 @@ pub async fn apiserver(config: ApiServerConfig) -> anyhow::Result<Running> {
     let tasks = Tasks::new();
     let kubeconfig = config.kubeconfig.clone();
     let control_plane = ControlPlane::start(config, &tasks).await?;
-    Ok(Running { control_plane, tasks, kubeconfig, _pid_file: None })
+    Ok(Running { control_plane: Some(control_plane), tasks, kubeconfig: Some(kubeconfig), _pid_file: None })
 }
 
 /// A whole cluster on this machine: the control plane and a node. Returns when the node is ready.
 pub async fn server(config: ServerConfig) -> anyhow::Result<Running> {
     let began = Instant::now();
-    let ServerConfig { apiserver, node } = config;
+    let ServerConfig { signing_duration, apiserver, node } = config;
     check(&apiserver)?;
     requirements::check()?;
     let cluster = apiserver.cluster.clone();
@@ -75,8 +77,20 @@ pub async fn server(config: ServerConfig) -> anyhow::Result<Running> {
 
     let certificates = control_plane.certificates.clone();
     let clients = |user: UserInfo| control_plane.client(user);
-    let controllers =
-        controllers::Config { root_ca_pem: certificates.ca_pem().to_owned(), workers: CONTROLLER_WORKERS };
+    let controllers = controllers::Config {
+        root_ca_pem: certificates.ca_pem().to_owned(),
+        workers: CONTROLLER_WORKERS,
+        signers: Some(controllers::Signers {
+            clients: certificates.ca.clone(),
+            kubelets: certificates.kubelet_ca.clone(),
+            lifetime: signing_duration,
+        }),
+        subnets: Some(controllers::NodeSubnets {
+            network: cluster.pod_cidr.address,
+            prefix: cluster.pod_cidr.prefix,
+            node_prefix: node::NODE_PREFIX.max(cluster.pod_cidr.prefix),
+        }),
+    };
     controllers::start(clients, &tasks, controllers);
     scheduler::Scheduler::start(clients(UserInfo::new("system:kube-scheduler", &[])), &node.name, &tasks);
 
@@ -84,7 +98,7 @@ pub async fn server(config: ServerConfig) -> anyhow::Result<Running> {
         serving: certificates.kubelet_serving(&node)?,
         client_ca_pem: certificates.kubelet_ca_pem().to_owned(),
     };
-    let dns_address = SocketAddr::new(node::pod_range(&cluster)?.nth(1)?.into(), DNS_PORT);
+    let dns_address = SocketAddr::new(node::pod_range(&cluster, &node)?.nth(1)?.into(), DNS_PORT);
     let dns = cluster_dns::Config {
         listen: dns_address,
         domain: cluster.domain.clone(),
@@ -93,14 +107,16 @@ pub async fn server(config: ServerConfig) -> anyhow::Result<Running> {
     let start_dns = async {
         // The right to read comes first: a refused list is tried again only later.
         let service_ip = node::dns_service_ip(&cluster)?.into();
-        addons::install_dns(&control_plane.client(addons::user()), service_ip, dns_address).await?;
+        let client = control_plane.client(addons::user());
+        addons::install_dns(&client, service_ip, dns_address).await?;
+        addons::install_joining(&client, &cluster).await?;
         let (namespace, account) = addons::DNS_ACCOUNT;
         cluster_dns::start(dns, clients(UserInfo::service_account(namespace, account)), &tasks).await?;
         Ok(())
     };
     tokio::try_join!(start_dns, node::start(&cluster, &node, runtime, tls, clients, &tasks))?;
     tracing::info!(after_ms = began.elapsed().as_millis(), "cluster ready");
-    Ok(Running { control_plane, tasks, kubeconfig, _pid_file: Some(pid_file) })
+    Ok(Running { control_plane: Some(control_plane), tasks, kubeconfig: Some(kubeconfig), _pid_file: Some(pid_file) })
 }
 
 /// Ends the daemon of this data folder if it runs, and removes what its node left in the kernel. The data stay.

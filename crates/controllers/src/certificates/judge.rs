@@ -50,7 +50,12 @@ impl Verdict {
     }
 }
 
-pub(super) fn judge(signer: Signer, spec: &CertificateSigningRequestSpec, asked: &SigningRequest, nodes: &[Node]) -> Verdict {
+pub(super) fn judge(
+    signer: Signer,
+    spec: &CertificateSigningRequestSpec,
+    asked: &SigningRequest,
+    nodes: &[Node],
+) -> Verdict {
     let deny = |reason: String| Verdict::Deny(reason);
     let Some(node) = asked.common_name.strip_prefix(NODE_PREFIX).filter(|n| !n.is_empty()) else {
         return deny(format!("subject common name does not begin with {NODE_PREFIX:?}"));
@@ -80,7 +85,9 @@ fn client(node: &str, itself: bool, asked: &SigningRequest, nodes: &[Node]) -> V
     }
     // Whoever has a token shall not become a node that others trust already.
     if nodes.iter().any(|n| n.metadata.name.as_deref() == Some(node)) {
-        return Verdict::Deny(format!("there is a node {node:?} already: choose another name, or delete that node first"));
+        return Verdict::Deny(format!(
+            "there is a node {node:?} already: choose another name, or delete that node first"
+        ));
     }
     Verdict::AskFor("nodeclient", leaf)
 }
@@ -148,7 +155,12 @@ mod tests {
     fn a_bootstrapper_gets_the_identity_of_a_new_node_only() {
         let usages = ["digital signature", "client auth"];
         let ask = |name: &str, organization, nodes: &[Node]| {
-            judge(Signer::Client, &spec("system:bootstrap:abcdef", &usages), &asked(&Leaf::client(name, organization)), nodes)
+            judge(
+                Signer::Client,
+                &spec("system:bootstrap:abcdef", &usages),
+                &asked(&Leaf::client(name, organization)),
+                nodes,
+            )
         };
         let known = [node("old", "10.0.0.1")];
         assert!(matches!(ask("system:node:new", Some("system:nodes"), &known), Verdict::AskFor("nodeclient", _)));
