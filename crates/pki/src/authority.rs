@@ -140,7 +140,10 @@ impl Authority {
     pub fn sign(&self, request: &SigningRequest, leaf: &Leaf, lifetime: Duration) -> Result<String, PkiError> {
         let failed = |source| PkiError::Issue { name: leaf.common_name.clone(), source };
         let mut params = leaf.params().map_err(failed)?;
-        params.not_after = (SystemTime::now() + lifetime).into();
+        let now = SystemTime::now();
+        params.not_after = (now + lifetime).into();
+        // Of a short life little is dated back: renewal counts from the beginning.
+        params.not_before = (now - BACKDATED.min(lifetime / 10)).into();
         let certificate = params.signed_by(&request.public_key, &self.issuer).map_err(failed)?;
         Ok(certificate.pem())
     }

@@ -22,6 +22,8 @@ use pki::{Folder, KeyAndRequest, Leaf, Pair, ServingCertificate};
 const SIGNING_LIMIT: Duration = Duration::from_secs(60);
 /// Renewal that failed is tried again after this time.
 const RENEWAL_RETRY: Duration = Duration::from_secs(30);
+/// However short a certificate's life, they are not renewed more often than this.
+const RENEWAL_PAUSE: Duration = Duration::from_secs(5);
 /// The clock may be set while we sleep, so no sleep is longer.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60 * 60);
 
@@ -121,6 +123,7 @@ impl NodeCertificates {
                     Ok(new) => {
                         tracing::info!(?purpose, "certificate renewed");
                         pair = new;
+                        tokio::time::sleep(RENEWAL_PAUSE).await;
                     }
                     Err(error) => {
                         tracing::error!(?purpose, error = format!("{error:#}"), "the certificate could not be renewed");

@@ -3,6 +3,7 @@
 
 #![allow(clippy::disallowed_types, reason = "these tests wait in real time for real processes")]
 
+mod agent;
 mod apiserver;
 mod binary;
 mod kubectl;
@@ -11,6 +12,7 @@ mod output;
 mod process;
 mod wait;
 
+pub use agent::Agent;
 pub use apiserver::ApiServer;
 pub use binary::{examples, knarr, use_knarr};
 pub use kubectl::Kubectl;

@@ -27,11 +27,13 @@ const HOLDER: &str = r#"
 set -e
 hostname knarr-node
 ip link set lo up
-ip link add eth0 type veth peer name eth0p
-ip addr add 172.30.0.2/24 dev eth0
-ip link set eth0 up
-ip link set eth0p up
-ip route add default via 172.30.0.1
+if [ -n "$ALONE" ]; then
+    ip link add eth0 type veth peer name eth0p
+    ip addr add 172.30.0.2/24 dev eth0
+    ip link set eth0 up
+    ip link set eth0p up
+    ip route add default via 172.30.0.1
+fi
 mount -t tmpfs tmpfs /run
 echo up
 read -r _ || true
@@ -79,7 +81,7 @@ impl Node {
             let mounted = mount(Some("tmpfs"), &data, Some("tmpfs"), MsFlags::empty(), Some(size.as_str()));
             mounted.expect("root may mount a tmpfs");
         }
-        let holder = hold(&flags);
+        let holder = hold(&flags, true);
         let more = more.iter().map(|flag| (*flag).to_owned()).collect();
         let mut node = Self { folder, cgroup, process: None, holder, flags, more };
         node.start_again();
@@ -193,6 +195,16 @@ impl Node {
         self.folder.path()
     }
 
+    /// The process whose namespaces are the node's.
+    pub(crate) fn holder(&self) -> u32 {
+        self.holder.id()
+    }
+
+    /// The address by which other nodes reach this one.
+    pub fn address(&self) -> &'static str {
+        "172.30.0.2"
+    }
+
     fn log(&self) -> PathBuf {
         self.folder.path().join("log")
     }
@@ -237,10 +249,11 @@ impl Node {
     }
 }
 
-fn hold(flags: &[String]) -> Child {
+/// `alone` gives it a link that leads nowhere.
+pub(crate) fn hold(flags: &[String], alone: bool) -> Child {
     let mut command = Command::new("unshare");
     command.args(["--net", "--mount", "--uts", "--propagation", "private", "sh", "-c", HOLDER, "holder"]);
-    command.arg(binary::knarr()).arg("down").args(flags);
+    command.arg(binary::knarr()).arg("down").args(flags).env("ALONE", if alone { "1" } else { "" });
     let mut holder =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("unshare can be started by root");
     let mut line = String::new();
@@ -250,7 +263,7 @@ fn hold(flags: &[String]) -> Child {
     holder
 }
 
-fn run(mut command: Command) -> Output {
+pub(crate) fn run(mut command: Command) -> Output {
     let shown = format!("{command:?}");
     let output = command.stdin(Stdio::null()).output().unwrap_or_else(|e| panic!("{shown}: {e}"));
     Output {
