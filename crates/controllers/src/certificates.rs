@@ -164,10 +164,8 @@ impl Controller for CertificateController {
         let Some(request) = self.requests.fetch(key)? else { return Ok(Next::Settled) };
         let issued = request.status.as_ref().is_some_and(|s| s.certificate.is_some());
         let answered = issued || has(&request, "Denied") || has(&request, "Failed");
-        if !answered {
-            if let Some(signer) = Signer::of(&request.spec.signer_name) {
-                self.answer(request.clone(), signer).await?;
-            }
+        if let Some(signer) = Signer::of(&request.spec.signer_name).filter(|_| !answered) {
+            self.answer(request.clone(), signer).await?;
         }
         let keep = if answered { KEEP_ANSWERED } else { KEEP_PENDING };
         let born = request.metadata.creation_timestamp.as_ref().map_or_else(Timestamp::now, |t| t.0);
