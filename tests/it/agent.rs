@@ -106,11 +106,22 @@ fn refused(server: &Node, agent: &Agent) {
     );
     says(&["--token", &format!("K1{}::{bearer}", "ab".repeat(32))], "its authority has another hash");
     let short = token(server, &["--ttl", "1s"]);
+    let url = format!("https://{}:6443", server.address());
+    let ask = [
+        knarr().to_str().unwrap(),
+        "kubectl",
+        "--kubeconfig",
+        "/dev/null",
+        "--server",
+        &url,
+        "--insecure-skip-tls-verify",
+    ];
+    let bearer = short.rsplit("::").next().unwrap();
     eventually("the token has expired", || {
-        // Before its end the node's name, which is taken, is refused.
-        let told = last(agent.gives_up(server, &["--token", &short, "--node-name=knarr-node"]));
-        if told.contains("refuses the token") { Ok(()) } else { Err(told) }
+        let answer = server.run(&[&ask[..], &["--token", bearer, "get", "--raw", "/version"]].concat());
+        if answer.stderr.contains("must be logged in") { Ok(()) } else { Err(answer) }
     });
+    says(&["--token", &short], "refuses the token");
 }
 
 /// `knarr down` on the agent's machine.

@@ -186,11 +186,6 @@ impl Discovery {
     pub(crate) fn of_kind(&self, kind: &GroupVersionKind) -> Option<&Resource> {
         self.resources.iter().find(|r| r.group == kind.group && r.version == kind.version && r.kind == kind.kind)
     }
-
-    #[cfg(test)]
-    pub(crate) fn of(resources: Vec<Resource>) -> Self {
-        Self { resources }
-    }
 }
 
 fn read(group: &str, version: Version) -> Vec<Resource> {
