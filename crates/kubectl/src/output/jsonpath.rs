@@ -89,8 +89,8 @@ pub(crate) fn relaxed(text: &str) -> Result<JsonPath> {
     }
     let bare = text.strip_prefix('{').and_then(|t| t.strip_suffix('}')).unwrap_or(text);
     if bare.contains(['{', '}']) {
-        return refuse(format!(
-            "unexpected path string, expected a 'name1.name2' or '.name1.name2' or '{{name1.name2}}' or '{{.name1.name2}}'"
+        return refuse(String::from(
+            "unexpected path string, expected a 'name1.name2' or '.name1.name2' or '{name1.name2}' or '{.name1.name2}'",
         ));
     }
     let path = bare.strip_prefix('.').unwrap_or(bare);
