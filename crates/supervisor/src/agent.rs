@@ -189,10 +189,10 @@ async fn subnet(client: &Client, name: &str) -> anyhow::Result<String> {
         let params = WatchParams::default().fields(&format!("metadata.name={name}"));
         let mut events = api.watch(&params, &version).await?.boxed();
         while let Some(event) = events.try_next().await? {
-            if let WatchEvent::Modified(node) = event {
-                if let Some(subnet) = of(&node) {
-                    return Ok(subnet);
-                }
+            if let WatchEvent::Modified(node) = event
+                && let Some(subnet) = of(&node)
+            {
+                return Ok(subnet);
             }
         }
         bail!("the server ended the watch for the node {name:?}")
