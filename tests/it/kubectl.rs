@@ -30,6 +30,18 @@ impl Both {
     fn same_output(&self, words: &[&str]) {
         equal(&self.theirs.run(words), &self.ours.run(words));
     }
+
+    /// The same lines, in any order.
+    #[track_caller]
+    fn same_lines(&self, words: &[&str]) {
+        let (mut theirs, mut ours) = (self.theirs.run(words), self.ours.run(words));
+        for output in [&mut theirs, &mut ours] {
+            let mut lines: Vec<&str> = output.stdout.lines().collect();
+            lines.sort_unstable();
+            output.stdout = lines.join("\n");
+        }
+        equal(&theirs, &ours);
+    }
 }
 
 #[track_caller]

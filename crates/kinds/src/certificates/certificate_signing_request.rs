@@ -64,6 +64,10 @@ impl Kind for CertificateSigningRequest {
         errors
     }
 
+    fn field(object: &Object, field: &str) -> Option<String> {
+        (field == "spec.signerName").then(|| print::text(object, &["spec", "signerName"]).to_owned())
+    }
+
     fn cells(object: &Object, now: Now) -> Vec<Value> {
         let duration = object.get(&["spec", "expirationSeconds"]).and_then(Value::as_i64);
         let duration = duration.map_or("<none>".to_owned(), crate::human_duration);
