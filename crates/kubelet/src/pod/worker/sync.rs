@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use api::{
-    core::v1::Pod,
+    core::v1::{Pod, PodIP},
     jiff::{SignedDuration, Timestamp},
 };
 use cri::v1;
@@ -304,6 +304,14 @@ impl Worker {
         Some(until)
     }
 
+    /// The containers may have ended, and the sandbox with them, before the next look; the addresses are told still.
+    fn remember_addresses(&mut self, addresses: &[String]) {
+        if let Some(last) = &mut self.last {
+            last.pod_ip = addresses.first().cloned();
+            last.pod_ips = Some(addresses.iter().map(|ip| PodIP { ip: ip.clone() }).collect());
+        }
+    }
+
     /// None when the pod was told to end meanwhile.
     async fn start_one(
         &mut self,
@@ -317,6 +325,7 @@ impl Worker {
         };
         let Some(sandbox) = observed.ready_sandbox() else { return refuse("the sandbox is gone".to_owned()) };
         let pod_ips = if sandbox.host_network { self.agent.host_ips() } else { sandbox.ips.clone() };
+        self.remember_addresses(&pod_ips);
         if self.sandbox.as_ref().is_none_or(|(id, _)| *id != sandbox.id) {
             // Made by the kubelet that ran before this one.
             match sandbox_config(&self.agent.config, &pod, sandbox.attempt, self.agent.cgroups.pod_path(&pod)) {
