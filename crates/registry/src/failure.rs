@@ -14,8 +14,14 @@ pub(crate) fn of_write(facts: &Facts, name: &str, error: &WriteError) -> Status 
         WriteError::TooLarge { size, limit, .. } => {
             Status::too_large(format!("limit is {limit}, the encoded object has {size} bytes"))
         }
-        WriteError::Poisoned | WriteError::Stopped => Status::service_unavailable(error.to_string()),
-        WriteError::RepeatedKey { .. } | WriteError::BuildPanicked { .. } => Status::internal(error),
+        WriteError::Poisoned | WriteError::Stopped | WriteError::Unavailable(_) => {
+            Status::service_unavailable(error.to_string())
+        }
+        WriteError::Unknown { .. } => Status::timeout(error.to_string(), 1),
+        WriteError::RepeatedKey { .. }
+        | WriteError::BuildPanicked { .. }
+        | WriteError::Malformed { .. }
+        | WriteError::Foreign { .. } => Status::internal(error),
     }
 }
 

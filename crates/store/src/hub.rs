@@ -60,6 +60,19 @@ impl Hub {
         drop(old);
     }
 
+    /// Shows a state that does not continue the one before. Every watch ends after what it was told so far.
+    pub(crate) fn restart(&self, state: State) {
+        let mut watches = self.watches.lock();
+        let revision = state.revision;
+        let old = std::mem::replace(&mut *self.state.write(), Arc::new(state));
+        watches.by_prefix.values().flatten().for_each(|slot| slot.interrupt());
+        watches.by_prefix.clear();
+        watches.lengths.clear();
+        self.delivered.store(revision.0, Ordering::Release);
+        drop(watches);
+        drop(old);
+    }
+
     pub(crate) fn delivered(&self) -> Revision {
         Revision(self.delivered.load(Ordering::Acquire))
     }

@@ -1,15 +1,17 @@
-//! Keys, bytes, revisions, watches: a store that acknowledges a write when it is on disk.
+//! Keys, bytes, revisions, watches: a store that acknowledges a write when it is on disk, its own or etcd's.
 //!
 //! It knows nothing of what the bytes mean. See the README for its invariants.
 
 mod backup;
 mod config;
+mod etcd;
 mod event;
 #[cfg(feature = "failpoints")]
 pub mod failpoints;
 #[cfg(not(feature = "failpoints"))]
 #[path = "failpoints/absent.rs"]
 mod failpoints;
+mod form;
 mod health;
 mod hub;
 mod key_value;
@@ -25,8 +27,10 @@ mod write;
 
 pub use backup::{BackupError, Contents, RESTORE_SKIPS, Verified, check, restore, verify};
 pub use config::StoreConfig;
+pub use etcd::{Cause, ConnectError, EtcdConfig, EtcdIdentity, EtcdTls, EtcdTrouble, ReadError};
 pub use event::{Changes, Event, EventKind};
-pub use health::{Health, Writes};
+pub use form::{AsItIs, Form, Malformed};
+pub use health::{EndpointHealth, EtcdAlarm, EtcdHealth, Health, Writes};
 pub use key_value::{Key, KeyValue};
 #[cfg(feature = "failpoints")]
 pub use local::disk::sim;

@@ -118,6 +118,7 @@ impl Local {
             live_bytes: state.live_bytes,
             disk_bytes: self.gauges.disk_bytes.load(Ordering::Relaxed),
             watches: self.hub.watch_count(),
+            etcd: None,
         }
     }
 

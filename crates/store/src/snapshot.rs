@@ -5,7 +5,7 @@ use std::{ops::Bound, sync::Arc};
 use crate::{
     key_value::{Key, KeyValue},
     revision::Revision,
-    state::Keys,
+    state::{Keys, State},
 };
 
 /// All keys as they were at [`Snapshot::revision`]. Costs a pointer, blocks nobody, never changes.
@@ -18,6 +18,11 @@ pub struct Snapshot {
 impl Snapshot {
     pub(crate) fn new(revision: Revision, keys: Keys) -> Snapshot {
         Snapshot { revision, keys }
+    }
+
+    /// The newest state.
+    pub(crate) fn of(state: &State) -> Snapshot {
+        Snapshot { revision: state.revision, keys: state.keys.clone() }
     }
 
     pub(crate) fn keys(&self) -> &Keys {

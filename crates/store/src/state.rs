@@ -37,6 +37,8 @@ pub(crate) struct State {
     pub(crate) live_bytes: u64,
     /// What the history costs, by [`Event::weight`].
     pub(crate) history_weight: u64,
+    /// Whether numbers without an entry are moments too, at which something else than these keys changed.
+    pub(crate) is_shared: bool,
 }
 
 impl State {
@@ -51,7 +53,13 @@ impl State {
             history: OrdMap::new(),
             live_bytes,
             history_weight: 0,
+            is_shared: false,
         }
+    }
+
+    /// The same where others count the revisions, and change other things at some of them.
+    pub(crate) fn shared_at(revision: Revision, keys: Keys) -> State {
+        State { is_shared: true, ..State::at(revision, keys) }
     }
 
     /// Moves to `revision` with these changes.
@@ -91,8 +99,8 @@ impl State {
         if revision > self.revision {
             return Err(OutOfWindow::Future { requested: revision, current: self.revision });
         }
-        // Entries are consecutive but for skips, and a skipped number names no moment.
-        if revision == self.floor || self.history.contains_key(&revision) {
+        // Entries of our own are consecutive but for skips, and a skipped number names no moment.
+        if revision == self.floor || (self.is_shared && revision > self.floor) || self.history.contains_key(&revision) {
             return Ok(());
         }
         Err(OutOfWindow::Compacted { requested: revision, floor: self.floor })

@@ -34,6 +34,9 @@ pub enum WatchError {
     /// Too much waited for this watch. Watch again from [`Watch::progress`], or read anew.
     #[error("the watch fell too far behind; last seen revision {seen}")]
     Lagged { seen: Revision },
+    /// The history was lost in between: etcd was out of reach for longer than it keeps its own. Read anew.
+    #[error("changes after revision {seen} were missed")]
+    Interrupted { seen: Revision },
     /// The store was closed. Watch again from [`Watch::progress`] when it is back.
     #[error("the store was closed")]
     Closed,
@@ -59,6 +62,7 @@ struct Queue {
     waiting: VecDeque<(Revision, Changes)>,
     bytes: usize,
     lagged: bool,
+    interrupted: bool,
     closed: bool,
     waker: Option<Waker>,
 }
@@ -101,7 +105,7 @@ impl Watch {
             // Asked for before looking at the queue: what was delivered by then is in it.
             let delivered = self.hub.delivered();
             let queue = self.slot.queue.lock();
-            if queue.waiting.is_empty() && !queue.lagged || failpoints::has(Bug::BookmarkAhead) {
+            if queue.waiting.is_empty() && !queue.lagged && !queue.interrupted || failpoints::has(Bug::BookmarkAhead) {
                 self.seen = self.seen.max(delivered);
             }
         }
@@ -133,7 +137,7 @@ impl Slot {
     /// Called by the sequencer for each transaction with a key under the prefix; never waits.
     pub(crate) fn push(&self, revision: Revision, changes: &Changes) {
         let mut queue = self.queue.lock();
-        if queue.lagged {
+        if queue.lagged || queue.interrupted {
             return;
         }
         let bytes: usize = changes.iter().map(|event| event.cost()).sum();
@@ -149,6 +153,13 @@ impl Slot {
             queue.waiting.push_back((revision, changes.clone()));
             queue.bytes += bytes;
         }
+        queue.wake();
+    }
+
+    /// What comes next does not continue what was told: no more is.
+    pub(crate) fn interrupt(&self) {
+        let mut queue = self.queue.lock();
+        queue.interrupted = true;
         queue.wake();
     }
 
@@ -174,6 +185,9 @@ impl Slot {
         }
         if queue.lagged {
             return Poll::Ready(Err(WatchError::Lagged { seen: *seen }));
+        }
+        if queue.interrupted {
+            return Poll::Ready(Err(WatchError::Interrupted { seen: *seen }));
         }
         if queue.closed {
             return Poll::Ready(Err(WatchError::Closed));

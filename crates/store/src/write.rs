@@ -5,7 +5,9 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 
 use crate::{
+    etcd::EtcdTrouble,
     event::{Changes, Event},
+    form::Malformed,
     key_value::{Key, KeyValue},
     revision::Revision,
 };
@@ -25,7 +27,8 @@ pub enum Value {
     ///
     /// Called at most once, on the sequencer's thread, after the compares held: it must be quick,
     /// must not block, and should return bytes that own exactly their content. What it returns is
-    /// what the log holds; it is never called again, not at recovery either.
+    /// what the log holds; it is never called again, not at recovery either. For etcd it is called with the revision
+    /// 0, and [`Form`](crate::Form) makes what memory holds once the revision is known.
     Built(Box<dyn FnOnce(Revision) -> Bytes + Send>),
 }
 
@@ -89,7 +92,7 @@ pub enum Durability {
     /// At once; it is synced together with the next durable write, or after
     /// [`StoreConfig::relaxed_delay`](crate::StoreConfig). It survives the death of the process at
     /// any moment. A power cut may lose the latest relaxed writes, always a suffix of the history,
-    /// and their revisions are never given out again.
+    /// and their revisions are never given out again. For etcd it is the same as `Durable`.
     Relaxed,
 }
 
@@ -158,7 +161,7 @@ impl Committed {
     }
 }
 
-/// Why a write did not happen (or, for `Poisoned` and `Stopped`, may not have).
+/// Why a write did not happen (or, for `Unknown`, `Poisoned` and `Stopped`, may not have).
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// A compare did not hold; `current` is the key as it is now (`None`: it does not exist).
@@ -170,6 +173,19 @@ pub enum WriteError {
     /// The disk refused to make a write durable. No write is accepted until the store is opened again.
     #[error("the store's log is unusable after a failed write to disk; restart to recover what is on disk")]
     Poisoned,
+    /// It may have happened, or may happen yet: its answer was lost, or did not come in time. Never tried again by
+    /// the store, because that could do it twice. With a revision, it did happen, and only was not seen in time.
+    #[error("what became of the write is not known")]
+    Unknown { revision: Option<Revision>, source: EtcdTrouble },
+    /// It did not happen. It may when etcd is back.
+    #[error("the store cannot write")]
+    Unavailable(#[source] EtcdTrouble),
+    /// The value has no form that others could read; nothing was written.
+    #[error("the value of key {:?} cannot be stored", String::from_utf8_lossy(key))]
+    Malformed { key: Key, source: Malformed },
+    /// The key does not begin as all keys of this store do.
+    #[error("key {:?} is not of this store", String::from_utf8_lossy(key))]
+    Foreign { key: Key },
     /// A key, a value or the number of operations is over its limit.
     #[error("{what} of {size} is over the limit of {limit}")]
     TooLarge { what: &'static str, size: usize, limit: usize },

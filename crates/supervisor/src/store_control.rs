@@ -76,7 +76,7 @@ pub struct StoreStatus {
     pub live_bytes: u64,
     pub disk_bytes: u64,
     pub watches: usize,
-    /// `ok`, `no space`, `poisoned` or `stopped`.
+    /// `ok`, `no space`, `poisoned`, `unavailable` or `stopped`.
     pub writes: String,
 }
 
@@ -87,6 +87,7 @@ impl StoreStatus {
             Writes::Ok => "ok",
             Writes::NoSpace => "no space",
             Writes::Poisoned => "poisoned",
+            Writes::Unavailable => "unavailable",
             Writes::Stopped => "stopped",
         };
         Self {
