@@ -23,6 +23,8 @@ pub struct StoreConfig {
     /// A checkpoint is written when it frees this much of the log, and at least an eighth of the
     /// live data.
     pub checkpoint_bytes: u64,
+    /// All files together have at most three times the live data and this. A transaction may change an eighth of it.
+    pub slack_bytes: u64,
     /// What encrypts values on disk.
     pub seal: Option<Arc<dyn Seal>>,
 }
@@ -38,6 +40,7 @@ impl StoreConfig {
             relaxed_delay: Duration::from_secs(30),
             segment_bytes: 4 << 20,
             checkpoint_bytes: 8 << 20,
+            slack_bytes: 64 << 20,
             seal: None,
         }
     }

@@ -52,6 +52,21 @@ impl Event {
         OVERHEAD_BYTES + self.key.len() + previous
     }
 
+    /// Bytes of the key and the value it leaves; none, if it deletes.
+    pub(crate) fn current_bytes(&self) -> u64 {
+        self.current.as_ref().map_or(0, |kv| (kv.key.len() + kv.value.len()) as u64)
+    }
+
+    /// Bytes of the key and the value it replaces or deletes; none, if it creates.
+    pub(crate) fn previous_bytes(&self) -> u64 {
+        self.previous.as_ref().map_or(0, |kv| (kv.key.len() + kv.value.len()) as u64)
+    }
+
+    /// Bytes of the value it brings.
+    pub(crate) fn value_bytes(&self) -> u64 {
+        self.current.as_ref().map_or(0, |kv| kv.value.len() as u64)
+    }
+
     /// What it costs while it waits for somebody, in bytes: also the version it brings.
     pub(crate) fn cost(&self) -> usize {
         self.weight() + self.current.as_ref().map_or(0, |kv| kv.value.len())

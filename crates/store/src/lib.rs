@@ -42,4 +42,6 @@ pub use snapshot::{Page, Snapshot};
 pub use state::OutOfWindow;
 pub use store::Store;
 pub use watch::{WATCH_QUEUE, WATCH_QUEUE_BYTES, Watch, WatchError};
-pub use write::{Committed, Durability, MAX_KEY_BYTES, MAX_OPS, MAX_VALUE_BYTES, Op, Value, Write, WriteError};
+pub use write::{
+    Committed, Durability, MAX_KEY_BYTES, MAX_OPS, MAX_TRANSACTION_BYTES, MAX_VALUE_BYTES, Op, Value, Write, WriteError,
+};

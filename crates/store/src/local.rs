@@ -32,6 +32,7 @@ pub(crate) mod log;
 mod queue;
 pub(crate) mod record;
 pub(crate) mod recovery;
+mod room;
 mod segment;
 mod sequencer;
 
@@ -66,7 +67,8 @@ impl Local {
         let queue = Arc::new(Queue::new());
         let gauges = Arc::new(Gauges::default());
         let seal = config.seal.clone();
-        let sequencer = Sequencer::new(recovered, config, hub.clone(), queue.clone(), gauges.clone());
+        let mut sequencer = Sequencer::new(recovered, config, hub.clone(), queue.clone(), gauges.clone());
+        sequencer.begin();
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || sequencer.run())

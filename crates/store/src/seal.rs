@@ -10,6 +10,8 @@ use bytes::Bytes;
 pub trait Seal: fmt::Debug + Send + Sync {
     /// What the disk gets instead of the value; `None`: the value itself. Called by the thread that writes.
     fn seal(&self, key: &[u8], value: &[u8]) -> Option<Vec<u8>>;
+    /// How many bytes longer than a value its sealed form is, at most.
+    fn overhead(&self) -> usize;
     /// The value that was sealed for this key; what was not sealed is given back.
     fn open(&self, key: &[u8], stored: Bytes) -> Result<Bytes, Unsealable>;
 }

@@ -39,6 +39,36 @@ pub(crate) struct State {
     pub(crate) history_weight: u64,
     /// Whether numbers without an entry are moments too, at which something else than these keys changed.
     pub(crate) is_shared: bool,
+    /// By how much the keys shrank with the changes of the history, not counting those that grew.
+    pub(crate) history_shrink: Shrink,
+}
+
+/// What changes took away: bytes of keys and values, and whole keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shrink {
+    pub(crate) bytes: u64,
+    pub(crate) keys: u64,
+}
+
+impl Shrink {
+    pub(crate) fn of(event: &Event) -> Shrink {
+        let bytes = event.previous_bytes().saturating_sub(event.current_bytes());
+        Shrink { bytes, keys: u64::from(event.previous.is_some() && event.current.is_none()) }
+    }
+}
+
+impl std::ops::AddAssign for Shrink {
+    fn add_assign(&mut self, other: Shrink) {
+        self.bytes += other.bytes;
+        self.keys += other.keys;
+    }
+}
+
+impl std::ops::SubAssign for Shrink {
+    fn sub_assign(&mut self, other: Shrink) {
+        self.bytes -= other.bytes;
+        self.keys -= other.keys;
+    }
 }
 
 impl State {
@@ -54,6 +84,7 @@ impl State {
             live_bytes,
             history_weight: 0,
             is_shared: false,
+            history_shrink: Shrink::default(),
         }
     }
 
@@ -67,9 +98,10 @@ impl State {
         debug_assert!(revision > self.revision, "revisions only grow");
         for event in changes.iter() {
             redo(&mut self.keys, event);
-            self.live_bytes += event.current.as_deref().map_or(0, size);
-            self.live_bytes -= event.previous.as_deref().map_or(0, size);
+            self.live_bytes += event.current_bytes();
+            self.live_bytes -= event.previous_bytes();
             self.history_weight += event.weight() as u64;
+            self.history_shrink += Shrink::of(event);
         }
         self.history.insert(revision, changes);
         self.revision = revision;
@@ -83,6 +115,7 @@ impl State {
             for event in changes.iter() {
                 redo(&mut self.floor_keys, event);
                 self.history_weight -= event.weight() as u64;
+                self.history_shrink -= Shrink::of(event);
             }
         }
         self.floor = revision;

@@ -19,6 +19,10 @@ pub const MAX_KEY_BYTES: usize = 4 * 1024;
 /// The longest value; the same limit etcd sets to a request by default.
 pub const MAX_VALUE_BYTES: usize = 1536 * 1024;
 
+/// The most bytes of keys and values one transaction may write, and the most it may replace or delete: what is on disk
+/// can be kept in proportion to what lives only if that does not change all at once.
+pub const MAX_TRANSACTION_BYTES: usize = 8 << 20;
+
 /// The bytes to store.
 pub enum Value {
     /// As they are.

@@ -56,6 +56,11 @@ pub(crate) fn is_temporary(name: &str) -> bool {
     name.starts_with(PREFIX) && name.ends_with(TEMPORARY)
 }
 
+/// Whether the file is a checkpoint, finished or not.
+pub(crate) fn is_any(name: &str) -> bool {
+    is_temporary(name) || parse_name(name).is_some()
+}
+
 /// Writes a checkpoint and makes it durable. Returns its size, or `None` if it was told to stop.
 pub(crate) fn write(
     disk: &dyn Disk,

@@ -11,16 +11,23 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
+    time::Duration,
 };
+
+use tokio::time::Instant;
 
 use super::{
     checkpoint,
     disk::Disk,
     log::Log,
     queue::{Chore, Queue},
+    room::{Data, Files},
     segment,
 };
 use crate::{config::StoreConfig, failpoints, revision::Revision, seal::Seal, state::State};
+
+/// After a failure, nobody who needs room has one tried again for so long.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 pub(crate) struct Checkpointer {
     disk: Arc<dyn Disk>,
@@ -28,18 +35,35 @@ pub(crate) struct Checkpointer {
     /// The newest durable checkpoint and its size.
     last: Option<(Revision, u64)>,
     running: Option<Running>,
+    /// Counts those that were begun.
+    number: u64,
     /// After a failure, none is tried until the log has grown by `due_bytes` beyond this.
     failed_at: u64,
+    failed: Option<Instant>,
+    /// What should be gone and is not, with sizes. Removed after the next checkpoint.
+    leftovers: Vec<(String, u64)>,
     /// [`StoreConfig::checkpoint_bytes`](crate::StoreConfig).
     due_bytes: u64,
     seal: Option<Arc<dyn Seal>>,
 }
 
 struct Running {
-    thread: JoinHandle<io::Result<Option<u64>>>,
+    thread: JoinHandle<Outcome>,
     stop: Arc<AtomicBool>,
     revision: Revision,
     segments: usize,
+    /// The most bytes it will have, and the bytes it removes.
+    coming: u64,
+    going: u64,
+}
+
+/// What a thread tells when it ends.
+struct Outcome {
+    /// The size, if it was not told to stop.
+    written: io::Result<Option<u64>>,
+    /// Whether everything it replaces is removed.
+    removed: io::Result<()>,
+    leftovers: Vec<(String, u64)>,
 }
 
 impl Checkpointer {
@@ -50,10 +74,19 @@ impl Checkpointer {
         config: &StoreConfig,
     ) -> Checkpointer {
         let (due_bytes, seal) = (config.checkpoint_bytes, config.seal.clone());
-        Checkpointer { disk, queue, last, running: None, failed_at: 0, due_bytes, seal }
+        let (leftovers, failed) = (Vec::new(), None);
+        Checkpointer { disk, queue, last, running: None, number: 0, failed_at: 0, failed, leftovers, due_bytes, seal }
     }
 
-    pub(crate) fn bytes(&self) -> u64 {
+    /// What lies on disk, and what a running checkpoint makes of it.
+    pub(crate) fn files(&self, log: &Log) -> Files {
+        let left: u64 = self.leftovers.iter().map(|(_, bytes)| bytes).sum();
+        let there = log.bytes() + self.bytes() + left;
+        let (coming, going) = self.running.as_ref().map_or((0, 0), |running| (running.coming, running.going));
+        Files { there, coming, going }
+    }
+
+    fn bytes(&self) -> u64 {
         self.last.map_or(0, |(_, bytes)| bytes)
     }
 
@@ -61,72 +94,103 @@ impl Checkpointer {
         self.running.is_some()
     }
 
-    /// Starts one if it is worth it.
-    pub(crate) fn consider(&mut self, state: &State, log: &Log) {
+    /// The number of the running one, or of the latest.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// What one of the floor of the history would let go of.
+    pub(crate) fn frees(&self, state: &State, log: &Log) -> u64 {
+        let of_log: u64 = log.before(state.floor).iter().map(|segment| segment.bytes).sum();
+        let is_older = self.last.is_some_and(|(last, _)| last < state.floor);
+        of_log + if is_older { self.bytes() } else { 0 }
+    }
+
+    /// Whether one is worth its writing: it frees enough of the log, the last one holds too much that is dead, or
+    /// there is little room left.
+    pub(crate) fn is_due(&self, state: &State, log: &Log, data: Data, is_scarce: bool) -> bool {
         if self.running.is_some() || self.last.is_some_and(|(last, _)| last >= state.floor) {
-            return;
+            return false;
         }
-        let freed: u64 = log.before(state.floor).iter().map(|segment| segment.bytes).sum();
-        // Due when it frees enough of the log, or when the last one is far larger than what lives.
-        let due =
-            freed >= self.due_bytes.max(state.live_bytes / 8) || self.bytes() > 2 * (state.live_bytes + self.due_bytes);
+        let gain = self.frees(state, log).saturating_sub(self.bytes().min(data.checkpoint));
+        let enough = self.due_bytes.max(data.live / 8);
         let waiting = self.failed_at > 0 && log.bytes() < self.failed_at + self.due_bytes;
-        if due && !waiting {
-            self.start(state, log);
-        }
+        !waiting && (gain >= enough || is_scarce && gain >= enough / 4)
+    }
+
+    /// Whether the latest attempt failed just now.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.failed.is_some_and(|failed| failed.elapsed() < RETRY_AFTER)
     }
 
     /// Begins one, of the floor of the history; false if there is no thread for it.
-    pub(crate) fn start(&mut self, state: &State, log: &Log) -> bool {
+    pub(crate) fn start(&mut self, state: &State, log: &Log, data: Data) -> bool {
         let (disk, queue, stop) = (self.disk.clone(), self.queue.clone(), Arc::new(AtomicBool::new(false)));
         let (revision, keys) = (state.floor, state.floor_keys.clone());
-        let mut old: Vec<String> = log.before(revision).iter().map(|segment| segment::name(segment.previous)).collect();
-        let segments = old.len();
+        let (going, name) = (self.frees(state, log), checkpoint::name(revision));
+        let before = log.before(revision);
+        let segments = before.len();
+        let mut old: Vec<String> = before.iter().map(|segment| segment::name(segment.previous)).collect();
+        let last = self.last.map(|(revision, _)| checkpoint::name(revision));
         // One of the same revision is replaced by the new one taking its name.
-        let replaced = self.last.filter(|(last, _)| *last != revision);
-        old.extend(replaced.map(|(revision, _)| checkpoint::name(revision)));
+        old.extend(last.clone().into_iter().chain(self.leftovers.iter().map(|(name, _)| name.clone())));
+        old.retain(|old| *old != name);
         let (told, seal) = (stop.clone(), self.seal.clone());
+        let number = self.number + 1;
         let spawned = std::thread::Builder::new().name("store-checkpoint".to_owned()).spawn(move || {
-            let result = checkpoint::write(&*disk, revision, &keys, seal.as_deref(), &told).and_then(|written| {
-                if written.is_some() {
-                    // Oldest first: what is left after a crash is still an unbroken log.
-                    old.iter().try_for_each(|name| remove(&*disk, name))?;
-                    failpoints::reach("checkpoint.done");
-                }
-                Ok(written)
-            });
+            let written = checkpoint::write(&*disk, revision, &keys, seal.as_deref(), &told);
+            let is_written = matches!(written, Ok(Some(_)));
+            // Oldest first: what is left after a crash is still an unbroken log.
+            let mut each = old.iter().filter(|_| is_written);
+            let removed = each.try_for_each(|name| remove(&*disk, name));
+            failpoints::reach("checkpoint.done");
+            let leftovers = match (&written, &removed) {
+                (Ok(_), Ok(())) => Vec::new(),
+                (Ok(Some(_)), Err(_)) => sizes(&*disk, |other| old.iter().any(|old| old == other)),
+                _ => sizes(&*disk, |other| checkpoint::is_any(other) && last.as_deref() != Some(other)),
+            };
             drop((keys, disk));
-            queue.chore(Chore::CheckpointDone);
-            result
+            queue.chore(Chore::CheckpointDone(number));
+            Outcome { written, removed, leftovers }
         });
         match spawned {
-            Ok(thread) => self.running = Some(Running { thread, stop, revision, segments }),
+            Ok(thread) => {
+                self.number = number;
+                self.running = Some(Running { thread, stop, revision, segments, coming: data.checkpoint, going });
+            }
             Err(error) => self.failed(log, &error),
         }
         self.is_running()
     }
 
-    /// Takes note of a checkpoint whose thread said it is done; answers its revision if it was written.
+    /// Waits for the running one; answers its revision if it was written.
     pub(crate) fn finish(&mut self, log: &mut Log) -> Option<Revision> {
         let running = self.running.take()?;
-        match running.thread.join() {
-            Ok(Ok(Some(bytes))) => {
+        let Ok(Outcome { written, removed, leftovers }) = running.thread.join() else {
+            self.failed(log, &io::Error::other("the checkpoint's thread panicked"));
+            return None;
+        };
+        self.leftovers = leftovers;
+        match written {
+            Ok(Some(bytes)) => {
                 tracing::debug!(revision = running.revision.0, bytes, "checkpoint written");
+                if let Err(error) = removed {
+                    tracing::warn!(%error, "what a checkpoint replaced could not be removed; tried again after the next");
+                }
                 log.forget(running.segments);
                 self.last = Some((running.revision, bytes));
-                self.failed_at = 0;
+                (self.failed_at, self.failed) = (0, None);
                 return Some(running.revision);
             }
-            Ok(Ok(None)) => {}
-            Ok(Err(error)) => self.failed(log, &error),
-            Err(_) => self.failed(log, &io::Error::other("the checkpoint's thread panicked")),
+            Ok(None) => {}
+            Err(error) => self.failed(log, &error),
         }
         None
     }
 
     fn failed(&mut self, log: &Log, error: &io::Error) {
-        tracing::warn!(%error, "a checkpoint could not be written; the log grows until one can");
-        self.failed_at = log.bytes();
+        tracing::warn!(%error, "a checkpoint could not be written; the log grows until there is no more room for it");
+        (self.failed_at, self.failed) = (log.bytes(), Some(Instant::now()));
     }
 
     /// Stops a running one and waits for its thread.
@@ -145,4 +209,13 @@ fn remove(disk: &dyn Disk, name: &str) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result,
     }
+}
+
+/// The files of these names that are there, with their sizes.
+fn sizes(disk: &dyn Disk, is_one: impl Fn(&str) -> bool) -> Vec<(String, u64)> {
+    let all = disk.list().unwrap_or_else(|error| {
+        tracing::warn!(%error, "the store's folder cannot be listed; what was left in it is not counted");
+        Vec::new()
+    });
+    all.into_iter().filter(|(name, _)| is_one(name)).collect()
 }

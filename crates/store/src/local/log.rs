@@ -128,7 +128,7 @@ impl Log {
     pub(crate) fn rotate(&mut self, previous: Revision) -> Result<(), LogError> {
         debug_assert!(self.staged.is_empty(), "staged records are bound to their file");
         self.sync()?;
-        if self.segments.last().is_some_and(|last| last.previous == previous) {
+        if self.begins_at(previous) {
             // Nothing but marks so far; the name of the next file would be that of this one.
             return Ok(());
         }
@@ -147,6 +147,11 @@ impl Log {
                 }
             }
         }
+    }
+
+    /// Whether the file being written holds nothing but marks, after this revision.
+    pub(crate) fn begins_at(&self, revision: Revision) -> bool {
+        self.segments.last().is_some_and(|last| last.previous == revision)
     }
 
     /// The files that hold nothing after `revision`.

@@ -39,7 +39,8 @@ pub(crate) struct Request {
 pub(crate) enum Chore {
     Compact(Revision, oneshot::Sender<()>),
     Rewrite(oneshot::Sender<Result<Revision, WriteError>>),
-    CheckpointDone,
+    /// The one with this number.
+    CheckpointDone(u64),
     Close(Option<oneshot::Sender<()>>),
 }
 

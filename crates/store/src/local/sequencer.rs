@@ -17,6 +17,7 @@ use super::{
     queue::{Chore, Queue, Request, Taken},
     record::Kind,
     recovery::Recovered,
+    room::Room,
 };
 use crate::{
     config::StoreConfig,
@@ -35,14 +36,14 @@ const BATCH_WRITES: usize = 1024;
 const BATCH_BYTES: usize = 4 << 20;
 /// The most revisions that are visible but not on disk; recovery skips as many.
 pub(crate) const MAX_UNSYNCED: u64 = 10_000;
-/// How many entries of history are let go between two batches: few, so that no writer waits for it,
-/// and more than a batch adds, so that the bounds hold under any load.
-const TRIM_STEPS: usize = 2 * BATCH_WRITES;
+
+mod house;
 
 pub(crate) struct Sequencer {
     state: State,
     log: Log,
     checkpointer: Checkpointer,
+    room: Room,
     config: StoreConfig,
     hub: Arc<Hub>,
     queue: Arc<Queue>,
@@ -68,6 +69,12 @@ struct Rewrite {
 
 type Answer = (Request, Result<Committed, WriteError>);
 
+/// A write whose compares hold and whose values are made, at the state as it is.
+struct Prepared {
+    request: Request,
+    transaction: Transaction,
+}
+
 impl Sequencer {
     pub(crate) fn new(
         recovered: Recovered,
@@ -79,6 +86,7 @@ impl Sequencer {
         let Recovered { state, log, disk, checkpoint, report } = recovered;
         let sequencer = Sequencer {
             checkpointer: Checkpointer::new(disk, queue.clone(), checkpoint, &config),
+            room: Room::new(&config),
             compact_to: state.floor,
             compact_next: config.compact_every.map(|every| (Instant::now() + every, state.revision)),
             state,
@@ -104,12 +112,7 @@ impl Sequencer {
             let Taken { writes, chores, last } = self.queue.take(BATCH_WRITES, self.patience());
             self.write(writes);
             for chore in chores {
-                match chore {
-                    Chore::Compact(revision, done) => self.compact(revision, done),
-                    Chore::Rewrite(done) => self.rewrites.push(Rewrite { up_to: None, done }),
-                    Chore::CheckpointDone => self.checkpoint_done(),
-                    Chore::Close(done) => closers.extend(done),
-                }
+                closers.extend(self.chore(chore));
             }
             if last {
                 break;
@@ -127,46 +130,81 @@ impl Sequencer {
         });
     }
 
+    /// Does what it is asked to do besides writes; gives back who waits for the store to be closed.
+    pub(crate) fn chore(&mut self, chore: Chore) -> Option<oneshot::Sender<()>> {
+        match chore {
+            Chore::Compact(revision, done) => self.compact(revision, done),
+            Chore::Rewrite(done) => self.rewrites.push(Rewrite { up_to: None, done }),
+            Chore::CheckpointDone(number) if number == self.checkpointer.number() => self.checkpoint_done(),
+            // Somebody waited for that one.
+            Chore::CheckpointDone(_) => {}
+            Chore::Close(done) => return done,
+        }
+        None
+    }
+
     pub(crate) fn write(&mut self, requests: Vec<Request>) {
         let mut requests = requests.into_iter().peekable();
-        while requests.peek().is_some() {
+        let mut first = None;
+        while first.is_some() || requests.peek().is_some() {
             if self.poisoned {
-                refuse(requests, || WriteError::Poisoned);
+                refuse(rest(first, requests), || WriteError::Poisoned);
                 return;
+            }
+            if let Some(prepared) = &first
+                && let Err(refusal) = self.make_room(&prepared.transaction)
+            {
+                refuse(rest(first.take(), []), refusal);
+                continue;
             }
             if self.log.is_full() {
                 // The mark of closing is in the file before, which a checkpoint may remove.
                 self.wrote = true;
                 if let Err(error) = self.log.rotate(self.state.revision) {
                     let refusal = self.fail(error);
-                    refuse(requests, refusal);
+                    refuse(rest(first, requests), refusal);
                     return;
                 }
             }
-            self.batch(&mut requests);
+            first = self.batch(first, &mut requests);
         }
     }
 
-    /// Takes requests until the batch is large enough, writes it, and answers.
-    fn batch(&mut self, requests: &mut impl Iterator<Item = Request>) {
+    /// Takes requests until the batch is large enough, writes it, and answers. For the first one there is room; one
+    /// that finds none, or makes the batch too large, is given back.
+    fn batch(&mut self, mut first: Option<Prepared>, requests: &mut impl Iterator<Item = Request>) -> Option<Prepared> {
         let before = self.state.clone();
         let mut answers: Vec<Answer> = Vec::new();
         let mut published = Vec::new();
         let mut durable = false;
-        while self.log.staged_bytes() < BATCH_BYTES
-            && let Some(mut request) = requests.next()
-        {
-            let ops = std::mem::take(&mut request.write.ops);
-            let result = Transaction::prepare(&self.state, ops).map(|transaction| {
-                let Transaction { revision, changes } = transaction;
-                if !changes.is_empty() {
-                    durable |= request.write.durability == Durability::Durable;
-                    self.apply(revision, &changes);
-                    published.push((revision, changes.clone()));
+        let mut left = None;
+        loop {
+            let is_first = first.is_some();
+            let Prepared { request, transaction } = match first.take() {
+                Some(prepared) => prepared,
+                None if self.log.staged_bytes() >= BATCH_BYTES => break,
+                None => {
+                    let Some(mut request) = requests.next() else { break };
+                    match Transaction::prepare(&self.state, std::mem::take(&mut request.write.ops)) {
+                        Ok(transaction) => Prepared { request, transaction },
+                        Err(refused) => {
+                            answers.push((request, Err(refused)));
+                            continue;
+                        }
+                    }
                 }
-                Committed { revision, changes }
-            });
-            answers.push((request, result));
+            };
+            if !is_first && !transaction.changes.is_empty() && !self.fits(&before, &transaction) {
+                left = Some(Prepared { request, transaction });
+                break;
+            }
+            let Transaction { revision, changes } = transaction;
+            if !changes.is_empty() {
+                durable |= request.write.durability == Durability::Durable;
+                self.apply(revision, &changes);
+                published.push((revision, changes.clone()));
+            }
+            answers.push((request, Ok(Committed { revision, changes })));
         }
         failpoints::reach("batch.prepared");
         if failpoints::has(Bug::DirtyRead) {
@@ -175,8 +213,8 @@ impl Sequencer {
         if let Err(error) = self.persist(&before, durable) {
             self.state = before;
             let refusal = self.fail(error);
-            refuse(answers.into_iter().map(|(request, _)| request), refusal);
-            return;
+            refuse(rest(left, answers.into_iter().map(|(request, _)| request)), refusal);
+            return None;
         }
         drop(before);
         if failpoints::has(Bug::StaleRead) {
@@ -192,6 +230,7 @@ impl Sequencer {
         failpoints::reach("batch.published");
         answer(answers);
         failpoints::reach("batch.answered");
+        left
     }
 
     fn apply(&mut self, revision: Revision, changes: &Changes) {
@@ -237,78 +276,6 @@ impl Sequencer {
         }
     }
 
-    fn compact(&mut self, revision: Revision, done: oneshot::Sender<()>) {
-        self.compact_to = self.compact_to.max(revision);
-        self.trim(usize::MAX);
-        done.send(()).ok();
-    }
-
-    /// Begins a checkpoint of everything, in a log without a past, for those who wait for one.
-    fn rewrite(&mut self) {
-        if self.rewrites.is_empty() || self.checkpointer.is_running() {
-            return;
-        }
-        self.compact_to = self.state.revision;
-        self.trim(usize::MAX);
-        // The mark of closing is in the file before, which goes.
-        self.wrote = true;
-        let begun = match self.log.rotate(self.state.revision) {
-            Ok(()) => self.checkpointer.start(&self.state, &self.log),
-            Err(error) => {
-                let refusal = self.fail(error);
-                self.rewrites.drain(..).for_each(|rewrite| drop(rewrite.done.send(Err(refusal()))));
-                return;
-            }
-        };
-        let revision = self.state.revision;
-        self.rewrites.iter_mut().filter(|_| begun).for_each(|rewrite| rewrite.up_to = Some(revision));
-    }
-
-    #[cfg(test)]
-    pub(crate) fn is_checkpointing(&self) -> bool {
-        self.checkpointer.is_running()
-    }
-
-    pub(crate) fn checkpoint_done(&mut self) {
-        let written = self.checkpointer.finish(&mut self.log);
-        for rewrite in self.rewrites.extract_if(.., |rewrite| rewrite.up_to.is_some()) {
-            let answer = written.ok_or(WriteError::NoSpace);
-            // Whoever no longer waits does not want to know.
-            rewrite.done.send(answer).ok();
-        }
-    }
-
-    /// What is due besides writes; a little of it each time.
-    pub(crate) fn keep_house(&mut self) {
-        let now = Instant::now();
-        if let Some((since, _)) = self.relaxed
-            && now >= since + self.config.relaxed_delay
-        {
-            self.sync_relaxed();
-        }
-        if let (Some((due, then)), Some(every)) = (self.compact_next, self.config.compact_every)
-            && now >= due
-        {
-            self.compact_to = self.compact_to.max(then);
-            self.compact_next = Some((now + every, self.state.revision));
-        }
-        self.trim(TRIM_STEPS);
-        if !self.poisoned {
-            self.rewrite();
-            self.checkpointer.consider(&self.state, &self.log);
-        }
-        self.measure();
-    }
-
-    fn sync_relaxed(&mut self) {
-        self.relaxed = None;
-        if !self.poisoned
-            && let Err(error) = self.log.sync()
-        {
-            self.fail(error);
-        }
-    }
-
     /// How long nothing needs doing if nobody asks for anything.
     fn patience(&self) -> Option<Duration> {
         if self.is_over() {
@@ -318,31 +285,6 @@ impl Sequencer {
         let compact = self.compact_next.map(|(due, _)| due);
         let next = relaxed.into_iter().chain(compact).min()?;
         Some(next.saturating_duration_since(Instant::now()))
-    }
-
-    /// Whether there is history that should go.
-    fn is_over(&self) -> bool {
-        let state = &self.state;
-        state.oldest().is_some_and(|oldest| oldest <= self.compact_to)
-            || state.history.len() > self.config.history_revisions
-            || state.history_weight > self.config.history_bytes + state.live_bytes / 8
-    }
-
-    fn trim(&mut self, steps: usize) {
-        let floor = self.state.floor;
-        for _ in 0..steps {
-            if !self.is_over() || !self.state.drop_oldest() {
-                break;
-            }
-        }
-        if self.state.floor > floor {
-            self.hub.publish(self.state.clone(), &[]);
-        }
-    }
-
-    fn measure(&self) {
-        let bytes = self.log.bytes() + self.checkpointer.bytes();
-        self.gauges.disk_bytes.store(bytes, std::sync::atomic::Ordering::Relaxed);
     }
 
     pub(crate) fn close(&mut self) {
@@ -366,6 +308,11 @@ fn answer(answers: Vec<Answer>) {
         // Whoever no longer waits does not want to know.
         request.answer.send(result).ok();
     }
+}
+
+/// The one that was given back, and those after it.
+fn rest(first: Option<Prepared>, others: impl IntoIterator<Item = Request>) -> impl Iterator<Item = Request> {
+    first.map(|prepared| prepared.request).into_iter().chain(others)
 }
 
 /// Answers everybody with the same refusal.

@@ -20,6 +20,7 @@ use crate::{
     write::{Committed, Write, WriteError},
 };
 
+mod bound;
 mod faults;
 mod power_cut;
 
@@ -35,19 +36,26 @@ struct Bench {
 
 impl Bench {
     fn open(disk: SimDisk) -> Result<Bench, OpenError> {
-        let config = StoreConfig {
-            history_bytes: 4 << 10,
-            segment_bytes: 1 << 10,
-            checkpoint_bytes: 4 << 10,
-            compact_every: None,
-            relaxed_delay: Duration::ZERO,
-            ..StoreConfig::new("/sim")
-        };
+        Bench::open_with(
+            disk,
+            StoreConfig {
+                history_bytes: 4 << 10,
+                segment_bytes: 1 << 10,
+                checkpoint_bytes: 4 << 10,
+                compact_every: None,
+                relaxed_delay: Duration::ZERO,
+                ..StoreConfig::new("/sim")
+            },
+        )
+    }
+
+    fn open_with(disk: SimDisk, config: StoreConfig) -> Result<Bench, OpenError> {
         let recovered = recover(Arc::new(disk.clone()), &config)?;
         let hub = Arc::new(Hub::new(recovered.state.clone()));
         let (queue, gauges) = (Arc::new(Queue::new()), Arc::new(Gauges::default()));
         let recovery = recovered.report.clone();
-        let sequencer = Sequencer::new(recovered, config, hub.clone(), queue.clone(), gauges.clone());
+        let mut sequencer = Sequencer::new(recovered, config, hub.clone(), queue.clone(), gauges.clone());
+        sequencer.begin();
         Ok(Bench { disk, hub, queue, gauges, recovery, sequencer })
     }
 
@@ -74,9 +82,17 @@ impl Bench {
     fn keep_house(&mut self) {
         self.sequencer.keep_house();
         if self.sequencer.is_checkpointing() {
-            while !self.queue.take(0, None).chores.iter().any(|c| matches!(c, Chore::CheckpointDone)) {}
+            while !self.queue.take(0, None).chores.iter().any(|c| matches!(c, Chore::CheckpointDone(_))) {}
             self.sequencer.checkpoint_done();
         }
+    }
+
+    /// Chores; a checkpoint goes on meanwhile.
+    fn keep_house_meanwhile(&mut self) {
+        for chore in self.queue.take(0, Some(Duration::ZERO)).chores {
+            self.sequencer.chore(chore);
+        }
+        self.sequencer.keep_house();
     }
 
     fn value(&self, key: &str) -> Option<String> {

@@ -13,7 +13,7 @@ use crate::{
     failpoints::{self, Bug},
     key_value::{Key, KeyValue},
     revision::Revision,
-    write::{MAX_KEY_BYTES, MAX_OPS, MAX_VALUE_BYTES, Op, Value, WriteError},
+    write::{MAX_KEY_BYTES, MAX_OPS, MAX_TRANSACTION_BYTES, MAX_VALUE_BYTES, Op, Value, WriteError},
 };
 
 /// A transaction is refused with what its caller is told.
@@ -38,6 +38,10 @@ impl Transaction {
         for op in ops {
             changes.extend(change(state, revision, op)?);
         }
+        let most =
+            |bytes: fn(&Event) -> u64| changes.iter().map(|event: &Arc<Event>| bytes(event)).sum::<u64>() as usize;
+        within("transaction", most(Event::current_bytes), MAX_TRANSACTION_BYTES)?;
+        within("data a transaction replaces", most(Event::previous_bytes), MAX_TRANSACTION_BYTES)?;
         let revision = if changes.is_empty() { state.revision } else { revision };
         Ok(Transaction { revision, changes: changes.into() })
     }

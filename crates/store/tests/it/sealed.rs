@@ -23,6 +23,10 @@ impl Seal for Turn {
         key.starts_with(b"secret/").then(|| [&[b'!', first][..], &Self::turned(first, value)].concat())
     }
 
+    fn overhead(&self) -> usize {
+        2
+    }
+
     fn open(&self, _key: &[u8], stored: Bytes) -> Result<Bytes, Unsealable> {
         match &stored[..] {
             [b'!', key, rest @ ..] if self.0.contains(key) => Ok(Self::turned(*key, rest).into()),

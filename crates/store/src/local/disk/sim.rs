@@ -38,7 +38,11 @@ struct Inner {
     /// The folder after each operation that was not synced yet.
     unsynced_names: Vec<BTreeMap<String, usize>>,
     faults: Faults,
+    observer: Option<Observer>,
 }
+
+/// Is told the bytes of all files after everything that makes them more.
+type Observer = Arc<dyn Fn(u64) + Send + Sync>;
 
 /// What goes wrong, and when.
 #[derive(Clone, Copy, Debug, Default)]
@@ -71,6 +75,16 @@ enum Change {
 impl SimDisk {
     pub fn set(&self, faults: Faults) {
         self.inner.lock().faults = faults;
+    }
+
+    /// Tells the bytes of all files after everything that makes them more.
+    pub fn observe(&self, observer: impl Fn(u64) + Send + Sync + 'static) {
+        self.inner.lock().observer = Some(Arc::new(observer));
+    }
+
+    /// The bytes of all files.
+    pub fn bytes(&self) -> u64 {
+        self.inner.lock().bytes()
     }
 
     /// The disk as it is found after a power cut.
@@ -147,6 +161,16 @@ impl Inner {
 
     fn number(&self, name: &str) -> io::Result<usize> {
         self.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn bytes(&self) -> u64 {
+        self.names.values().map(|number| self.files[*number].content.len() as u64).sum()
+    }
+
+    fn grown(&self) {
+        if let Some(observer) = &self.observer {
+            observer(self.bytes());
+        }
     }
 
     fn renamed(&mut self) {
@@ -237,6 +261,7 @@ impl DiskFile for Handle {
         let file = &mut inner.files[self.number];
         write(&mut file.content, offset, &bytes[..fits]);
         file.unsynced.push(Change::Write(offset, bytes[..fits].to_vec()));
+        inner.grown();
         if fits < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 

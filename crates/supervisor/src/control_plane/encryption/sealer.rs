@@ -48,6 +48,10 @@ impl Key {
         [&self.prefix[..], &nonce, &body].concat()
     }
 
+    fn overhead(&self) -> usize {
+        self.prefix.len() + NONCE_LEN + self.cipher.algorithm().tag_len()
+    }
+
     /// `None` if it was sealed with another key.
     fn open(&self, key: &[u8], stored: &[u8]) -> Option<Result<Bytes, Unsealable>> {
         let (nonce, body) = stored.strip_prefix(&self.prefix[..])?.split_at_checked(NONCE_LEN)?;
@@ -90,6 +94,15 @@ impl Seal for Sealer {
             Provider::AesGcm(cipher) => Some(cipher.seal(key, value)),
             Provider::Identity => None,
         }
+    }
+
+    fn overhead(&self) -> usize {
+        let all = self.by_prefix.iter().flat_map(|(_, providers)| providers.first());
+        let overhead = |provider: &Provider| match provider {
+            Provider::AesGcm(cipher) => cipher.overhead(),
+            Provider::Identity => 0,
+        };
+        all.map(overhead).max().unwrap_or_default()
     }
 
     fn open(&self, key: &[u8], stored: Bytes) -> Result<Bytes, Unsealable> {
