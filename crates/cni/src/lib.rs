@@ -3,6 +3,7 @@
 //! Every name and path is a parameter, so that several nodes can live on one machine, each in its own namespaces.
 
 mod error;
+mod flows;
 mod ipam;
 mod network;
 mod range;

@@ -9,7 +9,7 @@ use std::{
 
 use netlink::{Address, Namespace, Route, Socket, Veth, nft};
 
-use crate::{Error, HostPort, Range, Reservation, Result, ipam::Addresses, rules, sysctl};
+use crate::{Error, HostPort, Range, Reservation, Result, flows, ipam::Addresses, rules, sysctl};
 
 /// The pod's end of the cable.
 const POD_INTERFACE: &str = "eth0";
@@ -77,6 +77,14 @@ fn host_interface(sandbox: &str) -> String {
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|_| Error::TaskDied)?
+}
+
+/// Without it a UDP client that goes on sending is answered only after a pause; the pod has its ports all the same.
+async fn flush(sandbox: &str, work: impl FnOnce() -> netlink::Result<usize> + Send + 'static) {
+    match blocking(move || Ok(work()?)).await {
+        Ok(ended) => tracing::debug!(sandbox, ended, "stale UDP flows to host ports"),
+        Err(error) => tracing::warn!(sandbox, %error, "stale UDP flows to host ports could not be ended"),
+    }
 }
 
 impl Network {
@@ -156,6 +164,8 @@ impl Network {
         if !host_ports.is_empty() {
             let _order = self.inner.rules.lock().await;
             nft::apply(&rules::add_ports(&self.inner.config.table, host_ports, ip)).await?;
+            let ports = host_ports.to_vec();
+            flush(sandbox, move || flows::flush_strays(&ports, ip)).await;
         }
         Ok(Attachment { ip, gateway: self.inner.config.range.gateway() })
     }
@@ -200,6 +210,7 @@ impl Network {
             if let Err(error) = nft::apply(&text).await {
                 tracing::debug!(sandbox, %error, "host ports were not there to remove");
             }
+            flush(sandbox, move || flows::flush_own(&ports, ip)).await;
         }
         self.addresses().release(sandbox).map(|_| ())
     }
