@@ -1,8 +1,10 @@
 //! Whole clusters of one node: `knarr server`, real containers, real packets, unmodified kubectl.
 
+mod crash;
 mod debug;
 mod end;
 mod heal;
+mod host_port;
 mod limits;
 mod pod;
 mod probe;

@@ -8,7 +8,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{Node, Output, Process, binary, node};
+use crate::{Network, Node, Output, Process, binary, node};
 
 /// Takes the other end of the server's cable, which has no name anybody uses there.
 const CONNECT: &str = "ip link set eth0p netns $1 && nsenter --target=$1 --net -- sh -c \
@@ -79,6 +79,11 @@ impl Agent {
         let mut command = self.enter(program);
         command.args(arguments);
         node::run(command)
+    }
+
+    /// Its network, to look at it from there.
+    pub fn network(&self) -> Network {
+        Network::of(self.holder.id())
     }
 
     /// What the agent has printed.

@@ -1,7 +1,6 @@
 //! A whole cluster of one node: `knarr server` in network, mount and host name namespaces and a cgroup of its own.
 
 use std::{
-    fs::File,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
@@ -10,13 +9,10 @@ use std::{
     time::Duration,
 };
 
-use nix::{
-    mount::{MntFlags, MsFlags, mount, umount2},
-    sched::{CloneFlags, setns},
-};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use tempfile::TempDir;
 
-use crate::{Kubectl, Output, Process, binary, eventually};
+use crate::{Kubectl, Network, Output, Process, binary, eventually};
 
 /// How long a peer may take to connect or to answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -168,14 +164,21 @@ impl Node {
 
     /// Runs this in a thread inside the node's network.
     pub fn inside<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
-        let network = File::open(format!("/proc/{}/ns/net", self.holder.id())).expect("the namespace is there");
-        std::thread::scope(|scope| {
-            let thread = scope.spawn(move || {
-                setns(network, CloneFlags::CLONE_NEWNET).expect("root may enter a namespace");
-                act()
-            });
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+        self.network().inside(act)
+    }
+
+    /// For those who look at it from beside the one who kills it.
+    pub fn network(&self) -> Network {
+        Network::of(self.holder.id())
+    }
+
+    /// That of a pod with a process that runs, by the pod's uid.
+    pub fn pod_network(&self, uid: &str) -> Network {
+        let network = |pid: u32| std::fs::read_link(format!("/proc/{pid}/ns/net")).ok();
+        let own = network(self.holder.id());
+        let processes = self.cgroups().into_iter().flat_map(|root| processes(&root));
+        let mut inside = processes.filter(|(pid, group)| group.contains(uid) && network(*pid) != own);
+        Network::of(inside.next().expect("the pod has a process in a network of its own").0)
     }
 
     /// The body of the answer to one GET from inside the node, on a connection of its own.
@@ -227,14 +230,7 @@ impl Node {
 
     /// Pids of all processes in the cgroups of this node's pods.
     pub fn pod_pids(&self) -> Vec<u32> {
-        let mut pids = Vec::new();
-        let mut folders: Vec<PathBuf> = self.cgroups();
-        while let Some(folder) = folders.pop() {
-            let listed = std::fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
-            pids.extend(listed.lines().filter_map(|pid| pid.parse::<u32>().ok()));
-            let below = std::fs::read_dir(&folder).into_iter().flatten().flatten();
-            folders.extend(below.map(|entry| entry.path()).filter(|path| path.is_dir()));
-        }
+        let mut pids: Vec<u32> = self.cgroups().iter().flat_map(|root| processes(root)).map(|(pid, _)| pid).collect();
         pids.sort_unstable();
         pids.dedup();
         pids
@@ -247,6 +243,20 @@ impl Node {
         let below = hierarchies.map(|entry| entry.path().join(name));
         below.chain([Path::new("/sys/fs/cgroup").join(name)]).filter(|path| path.is_dir()).collect()
     }
+}
+
+/// Pids in and below a cgroup, each with its group.
+fn processes(root: &Path) -> Vec<(u32, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let listed = std::fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+        let pids = listed.lines().filter_map(|pid| pid.parse::<u32>().ok());
+        found.extend(pids.map(|pid| (pid, folder.display().to_string())));
+        let below = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+        folders.extend(below.map(|entry| entry.path()).filter(|path| path.is_dir()));
+    }
+    found
 }
 
 /// `alone` gives it a link that leads nowhere.
