@@ -26,6 +26,8 @@ use crate::{
 /// Why the server did not come up.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    #[error("what Services hold could not be repaired: {0}")]
+    Services(#[source] Status),
     #[error("the cluster's default objects could not be written: {0}")]
     Bootstrap(#[source] Status),
 }
@@ -68,6 +70,7 @@ impl ApiServer {
         };
         gate.open(&server);
         server.inner.health.stored.store(true, Ordering::Release);
+        server.inner.live.registry.repair_services().await.map_err(StartError::Services)?;
         server.bootstrap().await.map_err(StartError::Bootstrap)?;
         server.inner.health.bootstrapped.store(true, Ordering::Release);
         feeds::start(&server).await;

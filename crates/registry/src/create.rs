@@ -4,16 +4,20 @@ use std::sync::Arc;
 
 use apimachinery::{Object, Status, field::ErrorList};
 use serde_json::{Map, Value, json};
-use store::{Durability, Write, WriteError};
+use store::Op;
 
 use crate::{
     Attributes, Body, Operation, Registry, RequestContext, Resource, Written, decode,
     encode::{Unstamped, encode},
-    failure, keys, managed, prepare,
+    keys, managed, prepare,
+    services::CommitError,
 };
 
 /// How often a generated name that is taken is made anew.
 const MAX_GENERATED_NAMES: usize = 8;
+
+/// How often an object is completed anew because others took what was chosen for it.
+const MAX_CLAIMS: usize = 64;
 
 /// What creating needs besides the object.
 pub(crate) struct Creation<'a> {
@@ -21,6 +25,20 @@ pub(crate) struct Creation<'a> {
     pub(crate) cx: &'a RequestContext,
     /// Server-side apply says who owns what by itself.
     pub(crate) applied: bool,
+}
+
+enum Failure {
+    /// There is such an object.
+    Exists(Box<Status>),
+    /// Others took meanwhile what was chosen for the object.
+    Taken,
+    Refused(Box<Status>),
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        Self::Refused(Box::new(status))
+    }
 }
 
 impl Registry {
@@ -66,15 +84,17 @@ impl Registry {
             resource.default(&mut object)?;
         }
         drop(before);
-        if object.name().is_empty() && !object.generate_name().is_empty() {
-            for _ in 1..MAX_GENERATED_NAMES {
-                match self.create_named(creation, &attributes, object.clone()).await {
-                    Err(status) if status.is(apimachinery::Reason::AlreadyExists) => {}
-                    answer => return answer,
-                }
+        let generates = object.name().is_empty() && !object.generate_name().is_empty();
+        let (mut names, mut claims) = (if generates { MAX_GENERATED_NAMES } else { 1 }, MAX_CLAIMS);
+        loop {
+            match self.create_named(creation, &attributes, object.clone()).await {
+                Err(Failure::Exists(_)) if names > 1 => names -= 1,
+                Err(Failure::Taken) if claims > 1 => claims -= 1,
+                Err(Failure::Taken) => return Err(Status::modified(&facts.group_resource(), object.name())),
+                Err(Failure::Exists(status) | Failure::Refused(status)) => return Err(*status),
+                Ok(written) => return Ok(written),
             }
         }
-        self.create_named(creation, &attributes, object).await
     }
 
     /// The last steps, of which a name that is taken repeats all.
@@ -83,42 +103,39 @@ impl Registry {
         creation: &Creation<'_>,
         attributes: &Attributes<'_>,
         mut object: Object,
-    ) -> Result<Written, Status> {
+    ) -> Result<Written, Failure> {
         let Creation { resource, cx, .. } = creation;
         let facts = resource.facts();
         prepare::new_identity(cx, facts, &mut object);
         resource.prepare_for_create(&mut object)?;
-        let reservation = self.reserve(resource.as_ref(), cx, &mut object, None)?;
+        let claim = self.claim(resource.as_ref(), cx, &mut object, None).await?;
         check_new(resource.as_ref(), &object)?;
         resource.warnings(&object)?.into_iter().for_each(|sentence| cx.warnings.push(sentence));
         let name = object.name().to_owned();
         self.admission().validate(&Attributes { name: &name, ..*attributes }, Some(&object)).await?;
         if !object.resource_version().is_empty() && object.resource_version() != "0" {
             const WHY: &str = "resourceVersion should not be set on objects to be created";
-            return Err(Status::failure(500, apimachinery::Reason::Unknown, WHY));
+            return Err(Status::failure(500, apimachinery::Reason::Unknown, WHY).into());
         }
         object.remove(&["metadata", "resourceVersion"]);
         let key = keys::object(facts, object.namespace(), &name);
         if cx.dry_run {
-            if self.store().snapshot().get(&key).is_some() {
-                return Err(Status::already_exists(&facts.group_resource(), &name));
+            if self.current().await?.get(&key).is_some() {
+                return Err(Failure::Exists(Box::new(Status::already_exists(&facts.group_resource(), &name))));
             }
             return Ok(Written { bytes: encode(&object), created: true });
         }
         resource.to_stored_form(&mut object);
-        let unstamped = Unstamped::new(&object);
+        let unstamped = Arc::new(Unstamped::new(&object));
         drop(object);
-        let mut write = Write::create(key, store::Value::built(move |revision| unstamped.stamp(revision.0)));
-        if facts.relaxed {
-            write.durability = Durability::Relaxed;
-        }
-        let committed = self.store().commit(write).await.map_err(|error| match error {
-            WriteError::Conflict { .. } => Status::already_exists(&facts.group_resource(), &name),
-            error => failure::of_write(facts, &name, &error),
+        let key = store::Key::from(key);
+        let operation = || Op::Create { key: key.clone(), value: unstamped.value() };
+        let committed = self.commit(facts, &name, &claim, operation).await.map_err(|error| match error {
+            CommitError::Raced => Failure::Exists(Box::new(Status::already_exists(&facts.group_resource(), &name))),
+            CommitError::Taken => Failure::Taken,
+            CommitError::Failed(status) => status.into(),
         })?;
-        reservation.keep();
         let stored = committed.current().ok_or_else(|| Status::internal("a creation left nothing"))?;
-        self.wrote(facts, stored);
         Ok(Written { bytes: self.shown(resource.as_ref(), &stored.value)?, created: true })
     }
 }

@@ -4,7 +4,7 @@ use apimachinery::{GroupVersion, Object, Status};
 use schema::{DecodeError, Decoded, Node};
 use serde_json::Value;
 
-use crate::{Body, FieldValidation, RequestContext, Resource, Resources};
+use crate::{Body, FieldValidation, RequestContext, Resource, Resources, form};
 
 /// How much of a body an error quotes.
 const SUMMARY_BYTES: usize = 30;
@@ -167,6 +167,9 @@ fn finish(expected: &Expected<'_>, cx: &RequestContext, decoded: Decoded) -> Res
 
 /// A stored object as a tree, in this resource's version.
 pub(crate) fn stored(resource: &dyn Resource, bytes: &[u8]) -> Result<Object, Status> {
+    if let Some(why) = form::why_unreadable(bytes) {
+        return Err(Status::internal(why));
+    }
     let mut object = Object::from_slice(bytes).map_err(Status::internal)?;
     resource.to_served_form(&mut object);
     Ok(object)

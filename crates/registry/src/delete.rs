@@ -6,14 +6,15 @@ use std::sync::Arc;
 use apimachinery::{Details, Object, Status, field};
 use kinds::Verb;
 use serde_json::{Value, json};
-use store::{Durability, KeyValue, Revision, Write, WriteError};
+use store::{KeyValue, Op, Revision, Snapshot};
 
 use crate::{
     Attributes, DeleteOptions, Deleted, ListOptions, Listed, Operation, Registry, RequestContext, Resource, View,
     create::options,
     decode,
     encode::{Unstamped, encode},
-    failure, keys, list,
+    keys, list,
+    services::{Claim, CommitError},
 };
 
 pub(crate) const ORPHAN: &str = "orphan";
@@ -50,11 +51,21 @@ impl Registry {
         options: &DeleteOptions,
     ) -> Result<Deleted, Status> {
         validate_options(options)?;
+        let key = keys::object(resource.facts(), cx.namespace(), &cx.name);
+        let mut state = self.store().snapshot();
         for _ in 0..MAX_ATTEMPTS {
-            match self.attempt_delete(resource, cx, options).await {
+            match self.attempt_delete(resource, cx, options, &state).await {
+                // What would be done to an old state may not be what would be done.
+                Ok(deleted) if cx.dry_run => match self.newer(&key, &state).await? {
+                    Some(newer) => state = newer,
+                    None => return Ok(deleted),
+                },
                 Ok(deleted) => return Ok(deleted),
-                Err(Failure::Refused(status)) => return Err(*status),
-                Err(Failure::Raced) => {}
+                Err(Failure::Refused(status)) => match self.newer(&key, &state).await? {
+                    Some(newer) => state = newer,
+                    None => return Err(*status),
+                },
+                Err(Failure::Raced) => state = self.current().await?,
             }
         }
         Err(Status::modified(&resource.facts().group_resource(), &cx.name))
@@ -65,10 +76,11 @@ impl Registry {
         resource: &Arc<dyn Resource>,
         cx: &RequestContext,
         options: &DeleteOptions,
+        state: &Snapshot,
     ) -> Result<Deleted, Failure> {
         let facts = resource.facts();
         let key = keys::object(facts, cx.namespace(), &cx.name);
-        let stored = self.store().snapshot().get(&key).cloned();
+        let stored = state.get(&key).cloned();
         let stored = stored.ok_or_else(|| Status::not_found(&facts.group_resource(), &cx.name))?;
         let old = decode::stored(resource.as_ref(), &stored.value)?;
         check_preconditions(resource.as_ref(), &cx.name, options, &old)?;
@@ -131,25 +143,18 @@ impl Registry {
     ) -> Result<Arc<KeyValue>, Failure> {
         let mut object = object.clone();
         resource.to_stored_form(&mut object);
-        let unstamped = Unstamped::new(&object);
-        let value = store::Value::built(move |revision| unstamped.stamp(revision.0));
-        let mut write = Write::update(stored.key.clone(), stored.mod_revision, value);
-        if resource.facts().relaxed {
-            write.durability = Durability::Relaxed;
-        }
-        let committed = self.store().commit(write).await.map_err(|e| raced(resource, object.name(), &e))?;
+        let unstamped = Arc::new(Unstamped::new(&object));
+        let operation =
+            || Op::Update { key: stored.key.clone(), expected: stored.mod_revision, value: unstamped.value() };
+        let committed = self.commit(resource.facts(), object.name(), &Claim::default(), operation).await?;
         let marked = committed.current().ok_or_else(|| Status::internal("a mark left nothing"))?;
         Ok(marked.clone())
     }
 
     async fn remove(&self, resource: &dyn Resource, object: &Object, stored: &KeyValue) -> Result<Revision, Failure> {
-        let mut write = Write::delete(stored.key.clone(), stored.mod_revision);
-        if resource.facts().relaxed {
-            write.durability = Durability::Relaxed;
-        }
-        let committed = self.store().commit(write).await.map_err(|e| raced(resource, object.name(), &e))?;
-        self.deleted(resource.facts(), object);
-        Ok(committed.revision)
+        let operation = || Op::Delete { key: stored.key.clone(), expected: stored.mod_revision };
+        let claim = self.release(resource, object);
+        Ok(self.commit(resource.facts(), object.name(), &claim, operation).await?.revision)
     }
 
     /// Deletes each object of the list, as if one by one, and answers with what they were.
@@ -165,7 +170,7 @@ impl Registry {
             return Err(Status::method_not_supported(&facts.group_resource(), "delete collection"));
         }
         validate_options(options)?;
-        let page = self.page(resource.as_ref(), cx, list)?;
+        let page = self.page(resource.as_ref(), cx, list).await?;
         for stored in &page.items {
             let header = crate::header::Header::read(&stored.value);
             let one = RequestContext {
@@ -186,10 +191,12 @@ impl Registry {
     }
 }
 
-fn raced(resource: &dyn Resource, name: &str, error: &WriteError) -> Failure {
-    match error {
-        WriteError::Conflict { .. } => Failure::Raced,
-        error => failure::of_write(resource.facts(), name, error).into(),
+impl From<CommitError> for Failure {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Raced | CommitError::Taken => Self::Raced,
+            CommitError::Failed(status) => status.into(),
+        }
     }
 }
 

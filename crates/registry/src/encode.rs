@@ -1,6 +1,8 @@
 //! How objects are written: kind, version and metadata first, as upstream orders them, so that a reader who needs
 //! only those stops early; and the resource version put in when the store knows it.
 
+use std::sync::Arc;
+
 use apimachinery::Object;
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -48,8 +50,14 @@ impl Unstamped {
         text == format!("\"resourceVersion\":\"{revision}\"")
     }
 
+    /// For the store, which knows the revision.
+    pub(crate) fn value(self: &Arc<Self>) -> store::Value {
+        let unstamped = Arc::clone(self);
+        store::Value::built(move |revision| unstamped.stamp(revision.0))
+    }
+
     /// The final bytes, exactly as long as needed.
-    pub(crate) fn stamp(self, revision: u64) -> Bytes {
+    pub(crate) fn stamp(&self, revision: u64) -> Bytes {
         let digits = revision.to_string();
         let (before, after) = self.bytes.split_at(self.at);
         let comma: (&[u8], &[u8]) = match (before.last(), after.first()) {

@@ -1,19 +1,19 @@
 //! Events go away an hour after they were last written. Every event has the same time to live, so those written
-//! first expire first and one queue with one timer suffices. The queue is in memory: a restart fills it again from
-//! what the stored events say of their age.
+//! first expire first and one queue with one timer suffices. The queue is in memory, filled from what the stored events
+//! say of their age and from their changes, whoever wrote them: with several servers each knows all, and deletes what
+//! is still there when its time is over.
 
 use std::{collections::VecDeque, time::Duration};
 
 use apimachinery::Object;
-use parking_lot::Mutex;
 use serde_json::Value;
-use store::{Key, KeyValue, Revision, Snapshot, Write, WriteError};
-use tokio::{sync::Notify, time::Instant};
+use store::{Event, Key, KeyValue, Revision, Snapshot, WatchError, Write, WriteError};
+use tokio::time::Instant;
 
 use crate::Registry;
 
 /// Where both groups' events lie.
-pub(crate) const EVENTS: &str = "/registry/events/";
+const EVENTS: &str = "/registry/events/";
 /// How many events are deleted before others get a turn.
 const BATCH: usize = 256;
 
@@ -25,45 +25,35 @@ struct Due {
 }
 
 /// What is to expire, soonest first. As long as the events of the last hour, which is what the store holds anyway.
-pub(crate) struct Expiry {
+struct Expiry {
     ttl: Duration,
-    queue: Mutex<VecDeque<Due>>,
-    filled: Notify,
+    queue: VecDeque<Due>,
 }
 
 impl Expiry {
-    pub(crate) fn new(ttl: Duration, snapshot: &Snapshot, now: jiff::Timestamp) -> Self {
+    fn new(ttl: Duration, snapshot: &Snapshot, now: jiff::Timestamp) -> Self {
         let mut stored: Vec<Due> = snapshot
             .walk(EVENTS.as_bytes(), None)
             .map(|kv| Due { at: Instant::now() + left(kv, ttl, now), key: kv.key.clone(), revision: kv.mod_revision })
             .collect();
         stored.sort_by_key(|due| due.at);
-        Self { ttl, queue: Mutex::new(stored.into()), filled: Notify::new() }
+        Self { ttl, queue: stored.into() }
     }
 
-    /// An event was written.
-    pub(crate) fn wrote(&self, stored: &KeyValue) {
-        let due = Due { at: Instant::now() + self.ttl, key: stored.key.clone(), revision: stored.mod_revision };
-        self.queue.lock().push_back(due);
-        self.filled.notify_one();
+    /// Events were written.
+    fn wrote(&mut self, events: &[std::sync::Arc<Event>]) {
+        let at = Instant::now() + self.ttl;
+        let written = events.iter().filter_map(|event| event.current.as_ref());
+        self.queue.extend(written.map(|kv| Due { at, key: kv.key.clone(), revision: kv.mod_revision }));
     }
 
     /// Waits for something to expire.
-    async fn next(&self) -> Vec<Due> {
-        loop {
-            let filled = self.filled.notified();
-            let first = self.queue.lock().front().map(|due| due.at);
-            match first {
-                None => filled.await,
-                Some(at) => {
-                    tokio::time::sleep_until(at).await;
-                    let now = Instant::now();
-                    let mut queue = self.queue.lock();
-                    let count = queue.iter().take(BATCH).take_while(|due| due.at <= now).count();
-                    return queue.drain(..count).collect();
-                }
-            }
-        }
+    async fn next(&mut self) -> Vec<Due> {
+        let Some(first) = self.queue.front() else { return std::future::pending().await };
+        tokio::time::sleep_until(first.at).await;
+        let now = Instant::now();
+        let count = self.queue.iter().take(BATCH).take_while(|due| due.at <= now).count();
+        self.queue.drain(..count).collect()
     }
 }
 
@@ -79,15 +69,36 @@ fn left(stored: &KeyValue, ttl: Duration, now: jiff::Timestamp) -> Duration {
 }
 
 impl Registry {
-    /// Deletes events whose time is over, for as long as it is polled.
+    /// Deletes events whose time is over, for as long as it is polled; ends with the store.
     pub async fn expire_events(&self) {
         loop {
-            for due in self.expiry().next().await {
-                let write = Write::delete(due.key, due.revision).relaxed();
-                match self.store().commit(write).await {
-                    Ok(_) | Err(WriteError::Conflict { .. }) => {}
-                    Err(error) => tracing::warn!(%error, "an event outlives its time"),
+            let snapshot = self.store().snapshot();
+            let mut expiry = Expiry::new(self.event_ttl(), &snapshot, jiff::Timestamp::now());
+            let Ok(mut watch) = self.store().watch(EVENTS.as_bytes(), snapshot.revision()) else { continue };
+            drop(snapshot);
+            loop {
+                tokio::select! {
+                    biased;
+                    events = watch.next() => match events {
+                        Ok(events) => expiry.wrote(&events),
+                        Err(WatchError::Closed) => return,
+                        Err(WatchError::Lagged { .. }) => break,
+                    },
+                    due = expiry.next() => self.expire(due).await,
                 }
+            }
+        }
+    }
+
+    async fn expire(&self, due: Vec<Due>) {
+        for due in due {
+            // Another server may have been faster, or the event written again.
+            if self.store().snapshot().get(&due.key).is_none_or(|kv| kv.mod_revision != due.revision) {
+                continue;
+            }
+            match self.store().commit(Write::delete(due.key, due.revision).relaxed()).await {
+                Ok(_) | Err(WriteError::Conflict { .. }) => {}
+                Err(error) => tracing::warn!(%error, "an event outlives its time"),
             }
         }
     }

@@ -71,6 +71,26 @@ pub(crate) fn restamp(bytes: &Bytes, revision: u64) -> Bytes {
     Bytes::from([&bytes[..range.start], digits.as_bytes(), &bytes[range.end..]].concat())
 }
 
+/// The same object without a resource version. What has none stays as it is.
+pub(crate) fn without_version(bytes: &[u8]) -> Bytes {
+    const FIELD: &[u8] = b"\"resourceVersion\":\"";
+    let digits = Header::read(bytes).version;
+    let (Some(start), true) = (digits.start.checked_sub(FIELD.len()), digits.end > 0) else {
+        return Bytes::copy_from_slice(bytes);
+    };
+    let (before, after) = (&bytes[..start], &bytes[digits.end + 1..]);
+    // One comma goes with it: the one before, or where it is the first field the one after.
+    let (before, after) = match (before.strip_suffix(b","), after.strip_prefix(b",")) {
+        (Some(before), _) => (before, after),
+        (None, Some(after)) => (before, after),
+        (None, None) => (before, after),
+    };
+    if &bytes[start..digits.start] != FIELD {
+        return Bytes::copy_from_slice(bytes);
+    }
+    Bytes::from([before, after].concat())
+}
+
 /// The text at a path of names, if there is a string. Used for fields that are asked for every object of a list.
 pub(crate) fn text_at<'a>(bytes: &'a [u8], path: &str) -> Option<Cow<'a, str>> {
     let mut scan = Scan { bytes, at: 0 };
@@ -215,10 +235,26 @@ mod tests {
         assert_eq!(stamped, POD.replace("\"12\"", "\"345\""));
     }
 
+    #[test]
+    fn takes_the_version_out() {
+        let out = |text: &str| String::from_utf8(without_version(text.as_bytes()).to_vec()).unwrap();
+        let version = r#""resourceVersion":"12""#;
+        for (before, after) in [(r#""name":"a","#, r#","x":1"#), (r#""name":"a","#, ""), ("", r#","x":1"#), ("", "")] {
+            let with = format!(r#"{{"kind":"K","metadata":{{{before}{version}{after}}},"z":[]}}"#);
+            let joint = format!("{before}{after}").replace(",,", ",");
+            let joint = joint.trim_matches(',');
+            assert_eq!(out(&with), format!(r#"{{"kind":"K","metadata":{{{joint}}},"z":[]}}"#));
+            assert_eq!(out(&out(&with)), out(&with));
+        }
+        assert_eq!(out("raw"), "raw");
+    }
+
     proptest::proptest! {
         #[test]
         fn never_panics(bytes: Vec<u8>, cut in 0usize..400) {
             Header::read(&bytes);
+            without_version(&bytes);
+            without_version(&POD.as_bytes()[..cut.min(POD.len())]);
             Header::read(&POD.as_bytes()[..cut.min(POD.len())]);
         }
     }

@@ -36,19 +36,19 @@ impl Page {
 }
 
 impl Registry {
-    pub(crate) fn list_view(
+    pub(crate) async fn list_view(
         &self,
         resource: &Arc<dyn Resource>,
         cx: &RequestContext,
         options: &ListOptions,
         view: View,
     ) -> Result<Listed, Status> {
-        let page = self.page(resource.as_ref(), cx, options)?;
+        let page = self.page(resource.as_ref(), cx, options).await?;
         render(resource.as_ref(), &page, view, cx.now.as_second())
     }
 
     /// The objects of one page.
-    pub(crate) fn page(
+    pub(crate) async fn page(
         &self,
         resource: &dyn Resource,
         cx: &RequestContext,
@@ -61,7 +61,7 @@ impl Registry {
         options::validate_list(options)?;
         let selection = Selection::parse(facts, cx, options)?;
         let prefix = keys::collection(facts, cx.namespace());
-        let (snapshot, after) = self.state_for(options, &prefix)?;
+        let (snapshot, after) = self.state_for(options, &prefix).await?;
         if let (Some(name), true) = (&selection.name, !facts.namespaced || !cx.namespace().is_empty()) {
             let key = keys::object(facts, cx.namespace(), name);
             let found = snapshot.get(&key).filter(|kv| selection.matches(resource, &kv.value));
@@ -73,15 +73,12 @@ impl Registry {
     }
 
     /// The state a list is answered from, and the key it goes on after.
-    fn state_for(&self, options: &ListOptions, prefix: &[u8]) -> Result<(Snapshot, Option<Vec<u8>>), Status> {
-        let current = self.store().snapshot();
+    async fn state_for(&self, options: &ListOptions, prefix: &[u8]) -> Result<(Snapshot, Option<Vec<u8>>), Status> {
         if !options.continue_token.is_empty() {
-            return self.continued(options, prefix, current);
+            return self.continued(options, prefix).await;
         }
+        let state = self.state(&options.resource_version).await?;
         let asked = failure::parse_version(&options.resource_version)?;
-        if asked > current.revision().0 {
-            return Err(failure::too_large_version(asked, current.revision().0));
-        }
         // Upstream answers a limited list of a given version from just that version.
         let legacy_exact = options.resource_version_match.is_empty() && options.limit > 0 && asked > 0;
         if options.resource_version_match == "Exact" || legacy_exact {
@@ -93,14 +90,13 @@ impl Registry {
             })?;
             return Ok((snapshot, None));
         }
-        Ok((current, None))
+        Ok((state, None))
     }
 
-    fn continued(
+    async fn continued(
         &self,
         options: &ListOptions,
         prefix: &[u8],
-        current: Snapshot,
     ) -> Result<(Snapshot, Option<Vec<u8>>), Status> {
         let token = Continuation::decode(&options.continue_token)
             .map_err(|why| Status::bad_request(format!("invalid continue token: {why}")))?;
@@ -108,7 +104,9 @@ impl Registry {
             return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
         }
         let after = [prefix, token.after.as_bytes()].concat();
-        let Some(revision) = token.revision else { return Ok((current, Some(after))) };
+        let Some(revision) = token.revision else { return Ok((self.current().await?, Some(after))) };
+        // Another server may have given out the token a moment ago.
+        self.at_least(revision).await?;
         match self.store().snapshot_at(Revision(revision)) {
             Ok(snapshot) => Ok((snapshot, Some(after))),
             Err(OutOfWindow::Future { current, .. }) => Err(failure::too_large_version(revision, current.0)),

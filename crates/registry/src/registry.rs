@@ -5,13 +5,12 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use apimachinery::{Object, Status};
 use bytes::Bytes;
 use kinds::Verb;
-use store::{KeyValue, Store};
+use store::{Snapshot, Store};
 
 use crate::{
-    Admission, Body, DeleteOptions, Deleted, Facts, GetOptions, ListOptions, Patch, RequestContext, Resource,
-    Resources, View, Watcher, Written, decode,
-    expiry::{EVENTS, Expiry},
-    services::{Reservation, Services},
+    Admission, Body, DeleteOptions, Deleted, GetOptions, ListOptions, Patch, RequestContext, Resource, Resources, View,
+    Watcher, Written, decode,
+    services::{Claim, Services},
     update::{Source, Update},
     view,
     watch::Frames,
@@ -64,17 +63,14 @@ struct Inner {
     admission: Arc<dyn Admission>,
     frames: Arc<Frames>,
     services: Services,
-    expiry: Expiry,
+    event_ttl: Duration,
 }
 
 impl Registry {
-    /// Reads what is needed of the stored objects, such as the addresses that Services hold.
     pub fn new(config: &Config, store: Store, resources: Resources, admission: Arc<dyn Admission>) -> Self {
-        let snapshot = store.snapshot();
-        let services = Services::new(config, &snapshot);
-        let expiry = Expiry::new(config.event_ttl, &snapshot, jiff::Timestamp::now());
-        let frames = Arc::default();
-        Self { inner: Arc::new(Inner { store, resources, admission, frames, services, expiry }) }
+        let services = Services::new(config);
+        let event_ttl = config.event_ttl;
+        Self { inner: Arc::new(Inner { store, resources, admission, frames: Arc::default(), services, event_ttl }) }
     }
 
     pub fn resources(&self) -> &Resources {
@@ -97,8 +93,13 @@ impl Registry {
         &self.inner.services
     }
 
-    pub(crate) fn expiry(&self) -> &Expiry {
-        &self.inner.expiry
+    pub(crate) fn event_ttl(&self) -> Duration {
+        self.inner.event_ttl
+    }
+
+    /// All keys, not older than any write that was acknowledged, by whichever server.
+    pub(crate) async fn current(&self) -> Result<Snapshot> {
+        self.store().current().await.map_err(|error| failure::of_read(&error))
     }
 
     /// The newest revision: what is acknowledged is not newer.
@@ -138,7 +139,7 @@ impl Registry {
         view: View,
     ) -> Result<Listed> {
         allowed(resource, Verb::List, "list")?;
-        self.list_view(resource, cx, options, view)
+        self.list_view(resource, cx, options, view).await
     }
 
     /// A watch of one object is a watch with `cx.name` set. The timeout is the caller's. A refusal before the first
@@ -153,7 +154,7 @@ impl Registry {
         view: View,
     ) -> Result<Watcher> {
         allowed(resource, Verb::Watch, "watch")?;
-        self.open_watch(resource, cx, options, view)
+        self.open_watch(resource, cx, options, view).await
     }
 
     pub async fn update(&self, resource: &Arc<dyn Resource>, cx: &RequestContext, body: Body) -> Result<Written> {
@@ -193,37 +194,29 @@ impl Registry {
         view::object(resource, stored, View::Object, 0)
     }
 
-    /// Sets aside what a write will need that other objects may not have: addresses, ports.
-    pub(crate) fn reserve(
+    /// Chooses what the object needs that others may not have, addresses and ports; to be committed with it.
+    pub(crate) async fn claim(
         &self,
         resource: &dyn Resource,
         cx: &RequestContext,
         new: &mut Object,
         old: Option<&Object>,
-    ) -> Result<Reservation> {
-        if self.is_services(resource) {
-            return self.services().reserve(cx.dry_run, new, old);
+    ) -> Result<Claim> {
+        if !self.is_services(resource) {
+            return Ok(Claim::default());
         }
-        Ok(Reservation::default())
+        let snapshot = self.current().await?;
+        self.services().claim(&snapshot, cx.dry_run, new, old, &cx.timestamp())
+    }
+
+    /// What an object that goes gives back.
+    pub(crate) fn release(&self, resource: &dyn Resource, object: &Object) -> Claim {
+        if self.is_services(resource) { self.services().release(object) } else { Claim::default() }
     }
 
     pub(crate) fn is_services(&self, resource: &dyn Resource) -> bool {
         let facts = resource.facts();
         facts.gvk.group.is_empty() && facts.plural == "services"
-    }
-
-    /// An object was written.
-    pub(crate) fn wrote(&self, facts: &Facts, stored: &KeyValue) {
-        if facts.storage_prefix == EVENTS {
-            self.expiry().wrote(stored);
-        }
-    }
-
-    /// An object is gone.
-    pub(crate) fn deleted(&self, facts: &Facts, object: &Object) {
-        if facts.gvk.group.is_empty() && facts.plural == "services" {
-            self.services().release(object);
-        }
     }
 }
 

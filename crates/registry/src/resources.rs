@@ -41,6 +41,16 @@ impl Resources {
         self.0.read().values().find(matches).cloned()
     }
 
+    /// The resource whose objects lie at this key, in the version they are stored in.
+    pub(crate) fn stored_at(&self, key: &[u8]) -> Option<Arc<dyn Resource>> {
+        let lies = |resource: &&Arc<dyn Resource>| {
+            let facts = resource.facts();
+            !facts.storage_prefix.is_empty() && !facts.converts() && key.starts_with(facts.storage_prefix.as_bytes())
+        };
+        // `services/specs` and `services/endpoints` lie beside each other; none lies within another.
+        self.0.read().values().find(lies).cloned()
+    }
+
     /// All of them, by group, version and plural.
     pub fn all(&self) -> Vec<Arc<dyn Resource>> {
         self.0.read().values().cloned().collect()

@@ -1,121 +1,130 @@
-//! What Services hold that no two may: addresses of the cluster and ports of the nodes. Kept in memory, read anew
-//! from the stored Services at start; whoever fails to write gives back what it took.
+//! What Services hold that no two may: addresses of the cluster and ports of the nodes. The store says who holds what
+//! (`ledger.rs`), for all API servers; here is what is chosen, and what is refused.
 
 mod carry;
+mod commit;
 mod families;
 mod holdings;
+mod ledger;
 mod pool;
+mod repair;
 #[cfg(test)]
 mod tests;
 
-use std::{net::IpAddr, sync::Arc};
+use std::net::IpAddr;
 
 use apimachinery::{
     GroupKind, Object, Status,
     field::{Error, ErrorList, Path},
 };
-use parking_lot::Mutex;
 use serde_json::Value;
 use store::Snapshot;
 
 use crate::Config;
 use holdings::Holdings;
+use ledger::PortLedger;
 use pool::{Addresses, Ports, Refused};
 
 pub(crate) use carry::carry_over;
+pub(crate) use commit::CommitError;
+pub(crate) use ledger::Claim;
 
 const PREFIX: &[u8] = b"/registry/services/specs/";
 /// Dry runs show node ports from beyond the usual range, so that nobody relies on them.
 const DRY_RUN_PORT: u16 = 32_769;
 
+/// The ranges of this cluster.
 pub(crate) struct Services {
-    pools: Arc<Mutex<Pools>>,
-}
-
-struct Pools {
     addresses: Addresses,
     ports: Ports,
+    /// All node ports are one key: in one process those who change it take turns instead of racing.
+    turn: tokio::sync::Mutex<()>,
 }
 
-impl Pools {
-    fn take(&mut self, held: &Holdings) {
-        held.addresses.iter().for_each(|address| drop(self.addresses.take(*address)));
-        held.ports.iter().for_each(|port| drop(self.ports.take(*port)));
-    }
-
-    fn give_back(&mut self, held: &Holdings) {
-        held.addresses.iter().for_each(|address| self.addresses.give_back(*address));
-        held.ports.iter().for_each(|port| self.ports.give_back(*port));
-    }
-}
-
-/// Set aside for a write; given back unless the write is done.
-#[derive(Default)]
-pub(crate) struct Reservation {
-    pools: Option<Arc<Mutex<Pools>>>,
-    /// Taken for the write.
+/// What is held at one moment, and what is taken on top of it.
+struct Pools<'a> {
+    services: &'a Services,
+    snapshot: &'a Snapshot,
+    ledger: PortLedger,
     taken: Holdings,
-    /// No longer held once the write is done.
-    left: Holdings,
 }
 
-impl Reservation {
-    /// The write is done.
-    pub(crate) fn keep(mut self) {
-        if let Some(pools) = self.pools.take() {
-            pools.lock().give_back(&self.left);
+impl Pools<'_> {
+    fn take_address(&mut self, address: IpAddr) -> Result<(), Refused> {
+        self.services.addresses.check(address)?;
+        if self.is_held(address) {
+            return Err(Refused("provided IP is already allocated".to_owned()));
         }
+        self.taken.addresses.push(address);
+        Ok(())
     }
-}
 
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        if let Some(pools) = self.pools.take() {
-            pools.lock().give_back(&self.taken);
+    fn next_address(&mut self) -> Result<IpAddr, Refused> {
+        let address = self.services.addresses.free(|address| self.is_held(address))?;
+        self.taken.addresses.push(address);
+        Ok(address)
+    }
+
+    fn is_held(&self, address: IpAddr) -> bool {
+        self.taken.addresses.contains(&address) || ledger::is_held(self.snapshot, address)
+    }
+
+    fn take_port(&mut self, port: u16) -> Result<(), Refused> {
+        self.services.ports.check(port)?;
+        if !self.ledger.set(port, true) {
+            return Err(Refused("provided port is already allocated".to_owned()));
         }
+        self.taken.ports.push(port);
+        Ok(())
+    }
+
+    fn next_port(&mut self) -> Result<u16, Refused> {
+        let port = self.services.ports.free(|port| self.ledger.holds(port))?;
+        self.take_port(port).map(|()| port)
     }
 }
 
 impl Services {
-    /// Reads what the stored Services hold.
-    pub(crate) fn new(config: &Config, snapshot: &Snapshot) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         let (network, bits) = config.service_cluster_ip_range;
         let (first, last) = config.service_node_ports;
-        let mut pools = Pools { addresses: Addresses::new(network, bits), ports: Ports::new(first, last) };
-        for stored in snapshot.walk(PREFIX, None) {
-            match Object::from_slice(&stored.value) {
-                Ok(service) => pools.take(&Holdings::of(&service)),
-                Err(error) => tracing::warn!(%error, "a stored Service cannot be read; its addresses are not held"),
-            }
-        }
-        Self { pools: Arc::new(Mutex::new(pools)) }
+        Self { addresses: Addresses::new(network, bits), ports: Ports::new(first, last), turn: <_>::default() }
     }
 
-    /// Completes a Service with an address and node ports where it needs them, and takes those it asks for.
-    pub(crate) fn reserve(&self, dry_run: bool, new: &mut Object, old: Option<&Object>) -> Result<Reservation, Status> {
+    /// Completes a Service with an address and node ports where it needs them, and says what its write has to take
+    /// and to leave.
+    pub(crate) fn claim(
+        &self,
+        snapshot: &Snapshot,
+        dry_run: bool,
+        new: &mut Object,
+        old: Option<&Object>,
+        now: &str,
+    ) -> Result<Claim, Status> {
         let before = old.map(Holdings::of).unwrap_or_default();
-        let mut pools = self.pools.lock();
         let mut errors = ErrorList::new();
-        families::complete(new, old, pools.addresses.is_ipv4(), &mut errors);
+        families::complete(new, old, self.addresses.is_ipv4(), &mut errors);
         refuse(new, &errors)?;
-        let mut taken = Holdings::default();
-        let result = fill(&mut pools, dry_run, new, &before, &mut taken);
-        drop(pools);
+        let ledger = PortLedger::read(snapshot, &self.ports);
+        let mut pools = Pools { services: self, snapshot, ledger, taken: Holdings::default() };
+        fill(&mut pools, dry_run, new, &before)?;
+        let taken = pools.taken;
         let left = before.minus(&Holdings::of(new));
-        let reservation = Reservation { pools: Some(self.pools.clone()), taken, left };
-        result?;
-        if dry_run {
-            // What was taken goes back at once.
-            drop(reservation);
-            return Ok(Reservation::default());
-        }
-        Ok(reservation)
+        Ok(Claim { taken, left, service: named(new), now: now.to_owned() })
     }
 
-    /// A Service is gone.
-    pub(crate) fn release(&self, service: &Object) {
-        self.pools.lock().give_back(&Holdings::of(service));
+    /// What goes with the deletion of a Service.
+    pub(crate) fn release(&self, service: &Object) -> Claim {
+        Claim { left: Holdings::of(service), service: named(service), ..Claim::default() }
     }
+}
+
+/// Only what says whose a claim is.
+fn named(service: &Object) -> Object {
+    let mut named = Object::default();
+    named.set(&["metadata", "namespace"], service.namespace());
+    named.set(&["metadata", "name"], service.name());
+    named
 }
 
 fn refuse(service: &Object, errors: &ErrorList) -> Result<(), Status> {
@@ -126,25 +135,23 @@ fn refuse(service: &Object, errors: &ErrorList) -> Result<(), Status> {
 }
 
 fn fill(
-    pools: &mut Pools,
+    pools: &mut Pools<'_>,
     dry_run: bool,
     service: &mut Object,
     before: &Holdings,
-    taken: &mut Holdings,
 ) -> Result<(), Status> {
     let mut errors = ErrorList::new();
-    fill_address(pools, service, before, taken, &mut errors)?;
+    fill_address(pools, service, before, &mut errors)?;
     refuse(service, &errors)?;
-    fill_ports(pools, dry_run, service, before, taken, &mut errors)?;
-    fill_health_check(pools, dry_run, service, before, taken, &mut errors)?;
+    fill_ports(pools, dry_run, service, before, &mut errors)?;
+    fill_health_check(pools, dry_run, service, before, &mut errors)?;
     refuse(service, &errors)
 }
 
 fn fill_address(
-    pools: &mut Pools,
+    pools: &mut Pools<'_>,
     service: &mut Object,
     before: &Holdings,
-    taken: &mut Holdings,
     errors: &mut ErrorList,
 ) -> Result<(), Status> {
     if !holdings::needs_address(service) {
@@ -158,10 +165,13 @@ fn fill_address(
         return Ok(());
     }
     if wanted.is_empty() {
-        let next = if is_kubernetes(service) { pools.addresses.first() } else { pools.addresses.next() };
+        let first = pools.services.addresses.first();
+        let next = match is_kubernetes(service) {
+            true => pools.take_address(first).map(|()| first),
+            false => pools.next_address(),
+        };
         let address =
             next.map_err(|Refused(why)| Status::internal(format!("failed to allocate a serviceIP: {why}")))?;
-        taken.addresses.push(address);
         wanted.push(address.to_string());
     } else {
         // Which of two contradicting addresses is meant is for validation to ask.
@@ -172,12 +182,9 @@ fn fill_address(
             if before.addresses.contains(&address) {
                 continue;
             }
-            match pools.addresses.take(address) {
-                Ok(()) => taken.addresses.push(address),
-                Err(Refused(why)) => {
-                    let why = format!("failed to allocate IP {address}: {why}");
-                    errors.push(Error::invalid(&path, wanted.clone(), why));
-                }
+            if let Err(Refused(why)) = pools.take_address(address) {
+                let why = format!("failed to allocate IP {address}: {why}");
+                errors.push(Error::invalid(&path, wanted.clone(), why));
             }
         }
     }
@@ -194,11 +201,10 @@ fn is_kubernetes(service: &Object) -> bool {
 }
 
 fn fill_ports(
-    pools: &mut Pools,
+    pools: &mut Pools<'_>,
     dry_run: bool,
     service: &mut Object,
     before: &Holdings,
-    taken: &mut Holdings,
     errors: &mut ErrorList,
 ) -> Result<(), Status> {
     if !holdings::needs_node_ports(service) {
@@ -215,9 +221,8 @@ fn fill_ports(
             continue;
         }
         let path = Path::new("spec").child("ports").index(index).child("nodePort");
-        match pools.ports.take(number) {
-            Ok(()) => taken.ports.push(number),
-            Err(Refused(why)) => errors.push(Error::invalid(&path, number, why)),
+        if let Err(Refused(why)) = pools.take_port(number) {
+            errors.push(Error::invalid(&path, number, why));
         }
     }
     for port in &mut ports {
@@ -227,7 +232,7 @@ fn fill_ports(
         let of = port["port"].as_i64().unwrap_or_default();
         let number = match own.iter().find(|(other, _)| *other == of) {
             Some((_, number)) => *number,
-            None => next_port(pools, dry_run, own.len(), taken)?,
+            None => next_port(pools, dry_run, own.len())?,
         };
         own.push((of, number));
         port["nodePort"] = number.into();
@@ -236,23 +241,19 @@ fn fill_ports(
     Ok(())
 }
 
-fn next_port(pools: &mut Pools, dry_run: bool, known: usize, taken: &mut Holdings) -> Result<u16, Status> {
+fn next_port(pools: &mut Pools<'_>, dry_run: bool, known: usize) -> Result<u16, Status> {
     if dry_run {
         return Ok(DRY_RUN_PORT.saturating_add(u16::try_from(known).unwrap_or(u16::MAX)));
     }
-    let number =
-        pools.ports.next().map_err(|Refused(why)| Status::internal(format!("failed to allocate a nodePort: {why}")))?;
-    taken.ports.push(number);
-    Ok(number)
+    pools.next_port().map_err(|Refused(why)| Status::internal(format!("failed to allocate a nodePort: {why}")))
 }
 
 /// The port on which nodes tell a load balancer whether they have pods of the Service.
 fn fill_health_check(
-    pools: &mut Pools,
+    pools: &mut Pools<'_>,
     dry_run: bool,
     service: &mut Object,
     before: &Holdings,
-    taken: &mut Holdings,
     errors: &mut ErrorList,
 ) -> Result<(), Status> {
     if !holdings::needs_health_check_port(service) {
@@ -261,12 +262,13 @@ fn fill_health_check(
     let path = Path::new("spec").child("healthCheckNodePort");
     match holdings::health_check_port(service) {
         Some(number) if before.ports.contains(&number) => {}
-        Some(number) => match pools.ports.take(number) {
-            Ok(()) => taken.ports.push(number),
-            Err(Refused(why)) => errors.push(Error::invalid(&path, number, why)),
-        },
+        Some(number) => {
+            if let Err(Refused(why)) = pools.take_port(number) {
+                errors.push(Error::invalid(&path, number, why));
+            }
+        }
         None => {
-            let number = next_port(pools, dry_run, 0, taken)?;
+            let number = next_port(pools, dry_run, 0)?;
             service.set(&["spec", "healthCheckNodePort"], number);
         }
     }

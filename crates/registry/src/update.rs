@@ -5,15 +5,15 @@ use std::sync::Arc;
 use apimachinery::{Object, Reason, Status, field};
 use kinds::Subresource;
 use serde_json::Value;
-use store::{Durability, KeyValue, Write, WriteError};
+use store::{KeyValue, Op, Snapshot};
 
 use crate::{
     Attributes, Body, Operation, Patch, Registry, RequestContext, Resource, Written,
     create::{Creation, options, refuse},
     decode,
     encode::{Unstamped, encode},
-    failure, keys, managed, patch, prepare,
-    services::{self, Reservation},
+    keys, managed, patch, prepare,
+    services::{self, Claim, CommitError},
     subresource::ephemeral,
 };
 
@@ -38,6 +38,12 @@ pub(crate) struct Update<'a> {
     /// Empty for the resource itself.
     pub(crate) subresource: &'a str,
     pub(crate) source: Source<'a>,
+}
+
+enum Outcome {
+    Written(Written),
+    /// Nothing was to be written.
+    Unchanged(Written),
 }
 
 enum Failure {
@@ -67,11 +73,22 @@ impl Registry {
     }
 
     pub(crate) async fn change(&self, update: &Update<'_>) -> Result<Written, Status> {
+        let facts = update.resource.facts();
+        let key = keys::object(facts, update.cx.namespace(), &update.cx.name);
+        let mut state = self.store().snapshot();
         for _ in 0..MAX_ATTEMPTS {
-            match self.attempt(update).await {
-                Ok(written) => return Ok(written),
-                Err(Failure::Refused(status)) => return Err(*status),
-                Err(Failure::Raced) => {}
+            match self.attempt(update, &state).await {
+                Ok(Outcome::Written(written)) => return Ok(written),
+                // What follows from an old state may not follow from the present one.
+                Ok(Outcome::Unchanged(written)) => match self.newer(&key, &state).await? {
+                    Some(newer) => state = newer,
+                    None => return Ok(written),
+                },
+                Err(Failure::Refused(status)) => match self.newer(&key, &state).await? {
+                    Some(newer) => state = newer,
+                    None => return Err(*status),
+                },
+                Err(Failure::Raced) => state = self.current().await?,
             }
         }
         Err(Status::modified(&update.resource.facts().group_resource(), &update.cx.name))
@@ -88,7 +105,7 @@ impl Registry {
         let facts = resource.facts();
         let key = keys::object(facts, cx.namespace(), name);
         for _ in 0..MAX_ATTEMPTS {
-            let stored = self.store().snapshot().get(&key).cloned();
+            let stored = self.current().await?.get(&key).cloned();
             let stored = stored.ok_or_else(|| Status::not_found(&facts.group_resource(), name))?;
             let mut object = decode::stored(resource.as_ref(), &stored.value)?;
             edit(&mut object)?;
@@ -96,23 +113,31 @@ impl Registry {
                 return Ok(());
             }
             resource.to_stored_form(&mut object);
-            let unstamped = Unstamped::new(&object);
-            let value = store::Value::built(move |revision| unstamped.stamp(revision.0));
-            match self.store().commit(Write::update(stored.key.clone(), stored.mod_revision, value)).await {
+            let unstamped = Arc::new(Unstamped::new(&object));
+            let operation =
+                || Op::Update { key: stored.key.clone(), expected: stored.mod_revision, value: unstamped.value() };
+            match self.commit(facts, name, &Claim::default(), operation).await {
                 Ok(_) => return Ok(()),
-                Err(WriteError::Conflict { .. }) => {}
-                Err(error) => return Err(failure::of_write(facts, name, &error)),
+                Err(CommitError::Failed(status)) => return Err(status),
+                Err(CommitError::Raced | CommitError::Taken) => {}
             }
         }
         Err(Status::modified(&facts.group_resource(), name))
     }
 
-    async fn attempt(&self, update: &Update<'_>) -> Result<Written, Failure> {
+    /// The present state, if this key is another in it than in the one that was looked at.
+    pub(crate) async fn newer(&self, key: &[u8], seen: &Snapshot) -> Result<Option<Snapshot>, Status> {
+        let current = self.current().await?;
+        let revision = |snapshot: &Snapshot| snapshot.get(key).map(|stored| stored.mod_revision);
+        Ok((revision(&current) != revision(seen)).then_some(current))
+    }
+
+    async fn attempt(&self, update: &Update<'_>, state: &Snapshot) -> Result<Outcome, Failure> {
         let Update { resource, cx, .. } = update;
         let facts = resource.facts();
         let key = keys::object(facts, cx.namespace(), &cx.name);
-        let Some(stored) = self.store().snapshot().get(&key).cloned() else {
-            return self.change_of_nothing(update).await;
+        let Some(stored) = state.get(&key).cloned() else {
+            return self.change_of_nothing(update).await.map(Outcome::Written);
         };
         let old = decode::stored(resource.as_ref(), &stored.value)?;
         let mut new = self.make(update, &old)?;
@@ -147,16 +172,14 @@ impl Registry {
         }
         drop(before);
         self.prepare_change(update, &mut new, &old)?;
-        let reservation = match update.subresource {
-            "" => self.reserve(resource.as_ref(), cx, &mut new, Some(&old))?,
-            _ => Reservation::default(),
+        let claim = match update.subresource {
+            "" => self.claim(resource.as_ref(), cx, &mut new, Some(&old)).await?,
+            _ => Claim::default(),
         };
         self.admission().validate(&attributes, Some(&new)).await?;
         managed::ignore_times(&old_tree, &mut new);
         drop(old_tree);
-        let written = self.commit_change(update, new, &old, &stored).await?;
-        reservation.keep();
-        Ok(written)
+        self.commit_change(update, new, &old, &stored, claim).await
     }
 
     /// The new state, before anything is checked.
@@ -243,46 +266,38 @@ impl Registry {
         mut new: Object,
         old: &Object,
         stored: &Arc<KeyValue>,
-    ) -> Result<Written, Failure> {
+        claim: Claim,
+    ) -> Result<Outcome, Failure> {
         let Update { resource, cx, .. } = update;
         let facts = resource.facts();
         let gone = finished(&new, old);
         if cx.dry_run {
-            return Ok(Written { bytes: encode(&new), created: false });
+            return Ok(Outcome::Unchanged(Written { bytes: encode(&new), created: false }));
         }
         let answer = gone.then(|| encode(&new));
         resource.to_stored_form(&mut new);
-        let unstamped = Unstamped::new(&new);
+        let unstamped = Arc::new(Unstamped::new(&new));
         if !gone && unstamped.equals(&stored.value, stored.mod_revision.0) {
-            return Ok(Written { bytes: self.shown(resource.as_ref(), &stored.value)?, created: false });
+            let written = Written { bytes: self.shown(resource.as_ref(), &stored.value)?, created: false };
+            return Ok(Outcome::Unchanged(written));
         }
         drop(new);
-        let key = stored.key.clone();
-        let mut write = match gone {
-            true => Write::delete(key, stored.mod_revision),
-            false => {
-                let value = store::Value::built(move |revision| unstamped.stamp(revision.0));
-                Write::update(key, stored.mod_revision, value)
-            }
+        let (key, expected) = (stored.key.clone(), stored.mod_revision);
+        let claim = if gone { self.release(resource.as_ref(), old) } else { claim };
+        let operation = || match gone {
+            true => Op::Delete { key: key.clone(), expected },
+            false => Op::Update { key: key.clone(), expected, value: unstamped.value() },
         };
-        if facts.relaxed {
-            write.durability = Durability::Relaxed;
-        }
-        let committed = self.store().commit(write).await.map_err(|error| match error {
-            WriteError::Conflict { .. } => Failure::Raced,
-            error => failure::of_write(facts, &cx.name, &error).into(),
+        let committed = self.commit(facts, &cx.name, &claim, operation).await.map_err(|error| match error {
+            CommitError::Raced | CommitError::Taken => Failure::Raced,
+            CommitError::Failed(status) => status.into(),
         })?;
-        match (answer, committed.current()) {
-            (Some(bytes), _) => {
-                self.deleted(facts, old);
-                Ok(Written { bytes, created: false })
-            }
-            (None, Some(stored)) => {
-                self.wrote(facts, stored);
-                Ok(Written { bytes: self.shown(resource.as_ref(), &stored.value)?, created: false })
-            }
-            (None, None) => Err(Status::internal("an update left nothing").into()),
-        }
+        let bytes = match (answer, committed.current()) {
+            (Some(bytes), _) => bytes,
+            (None, Some(stored)) => self.shown(resource.as_ref(), &stored.value)?,
+            (None, None) => return Err(Status::internal("an update left nothing").into()),
+        };
+        Ok(Outcome::Written(Written { bytes, created: false }))
     }
 }
 

@@ -4,14 +4,14 @@ use apimachinery::{Object, Status};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::{IncludeObject, Resource, View, decode, encode::encode};
+use crate::{IncludeObject, Resource, View, decode, encode::encode, form};
 
 const META_VERSION: &str = "meta.k8s.io/v1";
 
 /// An encoded object as `view` shows it.
 pub(crate) fn object(resource: &dyn Resource, bytes: &Bytes, view: View, now: i64) -> Result<Bytes, Status> {
     match view {
-        View::Object if !resource.facts().converts() => Ok(bytes.clone()),
+        View::Object if !resource.facts().converts() && form::why_unreadable(bytes).is_none() => Ok(bytes.clone()),
         View::Object => Ok(encode(&decode::stored(resource, bytes)?)),
         View::Metadata => Ok(encode(&partial(&decode::stored(resource, bytes)?))),
         View::Table(include) => {

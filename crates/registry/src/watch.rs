@@ -15,7 +15,7 @@ use store::{Event, KeyValue, OutOfWindow, Revision, Watch};
 use tokio::time::{Duration, Interval, MissedTickBehavior};
 
 use crate::{
-    ListOptions, Registry, RequestContext, Resource, View, decode, failure, header::restamp, keys, options,
+    ListOptions, Registry, RequestContext, Resource, View, decode, failure, form, header::restamp, keys, options,
     selection::Selection, view,
 };
 pub(crate) use frames::Frames;
@@ -87,7 +87,7 @@ pub struct Watcher {
 }
 
 impl Registry {
-    pub(crate) fn open_watch(
+    pub(crate) async fn open_watch(
         &self,
         resource: &Arc<dyn Resource>,
         cx: &RequestContext,
@@ -120,10 +120,11 @@ impl Registry {
             frames: self.frames().clone(),
         };
         if wants_state {
-            let snapshot = self.store().snapshot();
-            if asked > snapshot.revision().0 {
-                return Err(failure::too_large_version(asked, snapshot.revision().0));
-            }
+            // A stream in place of a list promises what the list does; any other begins with what is at hand.
+            let snapshot = match options.send_initial_events {
+                Some(true) => self.state(&options.resource_version).await?,
+                _ => self.at_least(asked).await?,
+            };
             let items: Vec<_> = snapshot.walk(&prefix, None).cloned().collect();
             watcher.initial = items.into_iter();
             watcher.after = snapshot.revision();
@@ -211,7 +212,8 @@ impl Watcher {
             (Some(_), Some(current)) => (EventType::Modified, current),
             (Some(previous), None) => (EventType::Deleted, previous),
         };
-        if self.view == View::Object && !self.resource.facts().converts() {
+        let plain = !self.resource.facts().converts() && form::why_unreadable(&kv.value).is_none();
+        if self.view == View::Object && plain {
             return Some(self.frames.event(event, event_type, || {
                 let object = match event_type {
                     EventType::Deleted => restamp(&kv.value, event.revision.0),

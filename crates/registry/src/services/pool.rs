@@ -2,7 +2,6 @@
 //! range first, so that the lower part stays free for those who do.
 
 use std::{
-    collections::HashSet,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     ops::RangeInclusive,
 };
@@ -14,43 +13,35 @@ use rand::Rng;
 pub(super) struct Refused(pub(super) String);
 
 /// Offsets within a range.
-struct Pool {
-    held: HashSet<u64>,
+#[derive(Clone, Copy, Debug)]
+struct Span {
     /// Offsets from here on are given out first.
     dynamic: u64,
     size: u64,
 }
 
-impl Pool {
+impl Span {
     fn new(size: u64, dynamic: u64) -> Self {
-        Self { held: HashSet::new(), dynamic: if dynamic < size { dynamic } else { 0 }, size }
+        Self { dynamic: if dynamic < size { dynamic } else { 0 }, size }
     }
 
-    fn take(&mut self, offset: u64) -> bool {
-        self.held.insert(offset)
-    }
-
-    fn next(&mut self) -> Option<u64> {
-        let upper = self.free_in(self.dynamic..=self.size.checked_sub(1)?);
-        let offset = match upper {
-            Some(offset) => offset,
-            // The first is left for whom it is meant.
-            None => self.free_in(1..=self.dynamic.checked_sub(1).filter(|last| *last > 0)?)?,
-        };
-        self.held.insert(offset);
-        Some(offset)
-    }
-
-    /// A free offset at or after a random one.
-    fn free_in(&self, range: RangeInclusive<u64>) -> Option<u64> {
-        let start = rand::rng().random_range(range.clone());
-        (start..=*range.end()).chain(*range.start()..start).find(|offset| !self.held.contains(offset))
+    fn free(self, held: impl Fn(u64) -> bool) -> Option<u64> {
+        let upper = free_in(self.dynamic..=self.size.checked_sub(1)?, &held);
+        // The first is left for whom it is meant.
+        upper.or_else(|| free_in(1..=self.dynamic.checked_sub(1).filter(|last| *last > 0)?, &held))
     }
 }
 
+/// A free offset at or after a random one.
+fn free_in(range: RangeInclusive<u64>, held: &impl Fn(u64) -> bool) -> Option<u64> {
+    let start = rand::rng().random_range(range.clone());
+    (start..=*range.end()).chain(*range.start()..start).find(|offset| !held(*offset))
+}
+
 /// The addresses of a network.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Addresses {
-    pool: Pool,
+    span: Span,
     network: IpAddr,
     bits: u8,
 }
@@ -67,32 +58,32 @@ impl Addresses {
         let usable = size.saturating_sub(1 + u64::from(network.is_ipv4()));
         let dynamic = (usable / 16).clamp(16, 256);
         let network = mask(network, host_bits);
-        Self { pool: Pool::new(usable, dynamic), network, bits }
+        Self { span: Span::new(usable, dynamic), network, bits }
     }
 
     pub(super) fn is_ipv4(&self) -> bool {
         self.network.is_ipv4()
     }
 
-    pub(super) fn take(&mut self, address: IpAddr) -> Result<(), Refused> {
-        let offset = self.offset(address).ok_or_else(|| {
-            Refused(format!(
+    /// Refuses what is no address of the network.
+    pub(super) fn check(&self, address: IpAddr) -> Result<(), Refused> {
+        match self.offset(address) {
+            Some(_) => Ok(()),
+            None => Err(Refused(format!(
                 "the provided IP ({address}) is not in the valid range. The range of valid IPs is {}/{}",
                 self.network, self.bits
-            ))
-        })?;
-        if self.pool.take(offset) { Ok(()) } else { Err(Refused("provided IP is already allocated".to_owned())) }
+            ))),
+        }
     }
 
-    pub(super) fn next(&mut self) -> Result<IpAddr, Refused> {
-        let offset = self.pool.next().ok_or_else(|| Refused("range is full".to_owned()))?;
-        Ok(self.at(offset))
+    pub(super) fn free(&self, held: impl Fn(IpAddr) -> bool) -> Result<IpAddr, Refused> {
+        let offset = self.span.free(|offset| held(self.at(offset)));
+        offset.map(|offset| self.at(offset)).ok_or_else(|| Refused("range is full".to_owned()))
     }
 
     /// The first address, which the API server's own Service has.
-    pub(super) fn first(&mut self) -> Result<IpAddr, Refused> {
-        let first = self.at(0);
-        self.take(first).map(|()| first)
+    pub(super) fn first(&self) -> IpAddr {
+        self.at(0)
     }
 
     fn at(&self, offset: u64) -> IpAddr {
@@ -104,12 +95,6 @@ impl Addresses {
         }
     }
 
-    pub(super) fn give_back(&mut self, address: IpAddr) {
-        if let Some(offset) = self.offset(address) {
-            self.pool.held.remove(&offset);
-        }
-    }
-
     fn offset(&self, address: IpAddr) -> Option<u64> {
         let above = match (self.network, address) {
             (IpAddr::V4(first), IpAddr::V4(address)) => u64::from(address.to_bits().checked_sub(first.to_bits())?),
@@ -118,7 +103,7 @@ impl Addresses {
             }
             _ => return None,
         };
-        above.checked_sub(1).filter(|offset| *offset < self.pool.size)
+        above.checked_sub(1).filter(|offset| *offset < self.span.size)
     }
 }
 
@@ -136,37 +121,33 @@ fn mask(address: IpAddr, host_bits: u32) -> IpAddr {
 }
 
 /// The node ports.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Ports {
-    pool: Pool,
-    first: u16,
-    last: u16,
+    span: Span,
+    pub(super) first: u16,
+    pub(super) last: u16,
 }
 
 impl Ports {
     pub(super) fn new(first: u16, last: u16) -> Self {
         let size = u64::from(last.saturating_sub(first)) + 1;
-        Self { pool: Pool::new(size, (size / 32).clamp(16, 128)), first, last }
+        Self { span: Span::new(size, (size / 32).clamp(16, 128)), first, last }
     }
 
-    pub(super) fn take(&mut self, port: u16) -> Result<(), Refused> {
-        if !(self.first..=self.last).contains(&port) {
-            return Err(Refused(format!(
-                "provided port is not in the valid range. The range of valid ports is {}-{}",
-                self.first, self.last
-            )));
+    /// Refuses what is no node port.
+    pub(super) fn check(&self, port: u16) -> Result<(), Refused> {
+        if (self.first..=self.last).contains(&port) {
+            return Ok(());
         }
-        let taken = self.pool.take(u64::from(port - self.first));
-        if taken { Ok(()) } else { Err(Refused("provided port is already allocated".to_owned())) }
+        Err(Refused(format!(
+            "provided port is not in the valid range. The range of valid ports is {}-{}",
+            self.first, self.last
+        )))
     }
 
-    pub(super) fn next(&mut self) -> Result<u16, Refused> {
-        let offset = self.pool.next().and_then(|offset| u16::try_from(offset).ok());
-        offset.map(|offset| self.first + offset).ok_or_else(|| Refused("range is full".to_owned()))
-    }
-
-    pub(super) fn give_back(&mut self, port: u16) {
-        if let Some(offset) = port.checked_sub(self.first) {
-            self.pool.held.remove(&u64::from(offset));
-        }
+    pub(super) fn free(&self, held: impl Fn(u16) -> bool) -> Result<u16, Refused> {
+        let at = |offset: u64| u16::try_from(offset).map_or(self.last, |offset| self.first.saturating_add(offset));
+        let offset = self.span.free(|offset| held(at(offset)));
+        offset.map(at).ok_or_else(|| Refused("range is full".to_owned()))
     }
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::{
     Body, GetOptions, Patch, Registry, RequestContext, Resource, Written, decode,
     encode::encode,
-    failure, keys, patch, prepare,
+    keys, patch, prepare,
     update::{Source, Update},
 };
 
@@ -33,11 +33,7 @@ impl Registry {
         options: &GetOptions,
     ) -> Result<Bytes, Status> {
         let facts = resource.facts();
-        let asked = failure::parse_version(&options.resource_version)?;
-        let snapshot = self.store().snapshot();
-        if asked > snapshot.revision().0 {
-            return Err(failure::too_large_version(asked, snapshot.revision().0));
-        }
+        let snapshot = self.state(&options.resource_version).await?;
         let stored = snapshot.get(&keys::object(facts, cx.namespace(), &cx.name)).ok_or_else(|| {
             let name = GroupResource::new(facts.gvk.group.clone(), format!("{}/scale", facts.plural));
             Status::not_found(&name, &cx.name)

@@ -1,9 +1,10 @@
 //! Events that outlive their time.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use registry::{AdmitAll, Config, ListOptions, Registry, Resources};
+use registry::ListOptions;
 use serde_json::{Value, json};
+use store::Write;
 
 use crate::fixture::{Fixture, body, brief, parse, version};
 
@@ -37,10 +38,14 @@ async fn an_event_goes_an_hour_after_its_last_write() {
 #[tokio::test]
 async fn a_restart_knows_how_old_events_are() {
     let f = Fixture::new();
-    let made = f.create("events", event("old")).await.unwrap();
-    let config = Config { event_ttl: Duration::ZERO, ..Config::default() };
-    let registry = Registry::new(&config, f.store.clone(), Resources::built_in(), Arc::new(AdmitAll));
-    let options = ListOptions { resource_version: version(&made).to_string(), ..ListOptions::default() };
+    let mut old = event("old");
+    old["metadata"] = json!({
+        "name": "old", "namespace": "default", "creationTimestamp": "2001-01-01T00:00:00Z", "resourceVersion": "1",
+    });
+    let key = &b"/registry/events/default/old"[..];
+    let made = f.store.commit(Write::create(key, old.to_string())).await.unwrap();
+    let registry = f.registry.clone();
+    let options = ListOptions { resource_version: made.revision.to_string(), ..ListOptions::default() };
     let mut watch = f.watch("events", options).await.unwrap();
     let cx = f.cx("events", "");
     f.registry.create(&f.resource("events"), &cx, body(&event("new"))).await.unwrap();
@@ -49,5 +54,20 @@ async fn a_restart_knows_how_old_events_are() {
     let (what, name, _) = brief(&mut watch).await;
     assert_eq!((what.as_str(), name.as_str()), ("DELETED", "old"));
     f.get("events", "new").await.unwrap();
+    task.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_of_others_go_too() {
+    let f = Fixture::new();
+    let registry = f.registry.clone();
+    let task = tokio::spawn(async move { registry.expire_events().await });
+    tokio::task::yield_now().await;
+    let made = f.create("events", event("a")).await.unwrap();
+    let options = ListOptions { resource_version: version(&made).to_string(), ..ListOptions::default() };
+    let mut watch = f.watch("events", options).await.unwrap();
+    let start = tokio::time::Instant::now();
+    assert_eq!(watch.next().await.unwrap().event_type.as_str(), "DELETED");
+    assert_eq!(start.elapsed().as_secs(), 3600);
     task.abort();
 }
