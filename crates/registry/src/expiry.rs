@@ -82,7 +82,7 @@ impl Registry {
                     events = watch.next() => match events {
                         Ok(events) => expiry.wrote(&events),
                         Err(WatchError::Closed) => return,
-                        Err(WatchError::Lagged { .. }) => break,
+                        Err(WatchError::Lagged { .. } | WatchError::Interrupted { .. }) => break,
                     },
                     due = expiry.next() => self.expire(due).await,
                 }

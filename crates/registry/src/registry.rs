@@ -9,7 +9,7 @@ use store::{Snapshot, Store};
 
 use crate::{
     Admission, Body, DeleteOptions, Deleted, GetOptions, ListOptions, Patch, RequestContext, Resource, Resources, View,
-    Watcher, Written, decode,
+    Watcher, Written, decode, failure,
     services::{Claim, Services},
     update::{Source, Update},
     view,
