@@ -106,10 +106,9 @@ impl StorageForm {
         expect_version(object.api_version(), &facts.stored_api_version)?;
         object.remove(&["metadata", "selfLink"]);
         // As upstream does: what an older server did not know yet gets its default.
-        resource.default(&mut object).map_err(|status| UnreadableObject::Kind {
-            kind: facts.gvk.kind.clone(),
-            reason: status.message,
-        })?;
+        resource
+            .default(&mut object)
+            .map_err(|status| UnreadableObject::Kind { kind: facts.gvk.kind.clone(), reason: status.message })?;
         Ok(Unstamped::new(&object).stamp(revision))
     }
 }

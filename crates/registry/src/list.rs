@@ -93,11 +93,7 @@ impl Registry {
         Ok((state, None))
     }
 
-    async fn continued(
-        &self,
-        options: &ListOptions,
-        prefix: &[u8],
-    ) -> Result<(Snapshot, Option<Vec<u8>>), Status> {
+    async fn continued(&self, options: &ListOptions, prefix: &[u8]) -> Result<(Snapshot, Option<Vec<u8>>), Status> {
         let token = Continuation::decode(&options.continue_token)
             .map_err(|why| Status::bad_request(format!("invalid continue token: {why}")))?;
         if !matches!(options.resource_version.as_str(), "" | "0") {

@@ -134,12 +134,7 @@ fn refuse(service: &Object, errors: &ErrorList) -> Result<(), Status> {
     Err(Status::invalid(&GroupKind::new("", "Service"), service.name(), errors))
 }
 
-fn fill(
-    pools: &mut Pools<'_>,
-    dry_run: bool,
-    service: &mut Object,
-    before: &Holdings,
-) -> Result<(), Status> {
+fn fill(pools: &mut Pools<'_>, dry_run: bool, service: &mut Object, before: &Holdings) -> Result<(), Status> {
     let mut errors = ErrorList::new();
     fill_address(pools, service, before, &mut errors)?;
     refuse(service, &errors)?;

@@ -65,7 +65,8 @@ fn filled(value: &Value) -> Value {
 #[test]
 fn nothing_is_lost_of_recorded_objects() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let corpus = ["../shared/golden/cases", "../../shared/golden/cases"].iter().map(|p| root.join(p)).find(|p| p.is_dir());
+    let corpus =
+        ["../shared/golden/cases", "../../shared/golden/cases"].iter().map(|p| root.join(p)).find(|p| p.is_dir());
     let Some(corpus) = corpus else {
         eprintln!("no recorded answers beside the clone (../shared/golden): nothing was compared");
         return;
@@ -84,7 +85,10 @@ fn nothing_is_lost_of_recorded_objects() {
         let Some(resource) = resources.find_kind(group, version, &kind) else { continue };
         let mut object = Object::from_value(tree).unwrap();
         // Requests that are to be refused are recorded too.
-        if resource.facts().storage_prefix.is_empty() || object.name().is_empty() || resource.default(&mut object).is_err() {
+        if resource.facts().storage_prefix.is_empty()
+            || object.name().is_empty()
+            || resource.default(&mut object).is_err()
+        {
             continue;
         }
         let (key, memory) = in_memory(resource.as_ref(), object.into_value());

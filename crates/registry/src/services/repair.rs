@@ -53,7 +53,11 @@ impl Registry {
             for port in &held.ports {
                 ports_missing |= ledger.set(*port, true);
             }
-            let missing: Vec<IpAddr> = held.addresses.into_iter().filter(|address| self.lacks(snapshot, *address, &service, &mut seen)).collect();
+            let missing: Vec<IpAddr> = held
+                .addresses
+                .into_iter()
+                .filter(|address| self.lacks(snapshot, *address, &service, &mut seen))
+                .collect();
             if missing.is_empty() {
                 continue;
             }
@@ -107,7 +111,8 @@ fn orphan(snapshot: &Snapshot, held: &KeyValue, now: jiff::Timestamp) -> Option<
     let object = Object::from_slice(&held.value).ok()?;
     let created: jiff::Timestamp = object.get_str(&["metadata", "creationTimestamp"])?.parse().ok()?;
     let has = |service: &Object| Holdings::of(service).addresses.contains(&address);
-    let is_held = service.is_some_and(|service| Object::from_slice(&service.value).map_or(true, |service| has(&service)));
+    let is_held =
+        service.is_some_and(|service| Object::from_slice(&service.value).map_or(true, |service| has(&service)));
     if is_held || now.duration_since(created).as_secs() < GRACE_SECONDS || !ledger::is_held(snapshot, address) {
         return None;
     }

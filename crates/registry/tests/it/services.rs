@@ -130,7 +130,10 @@ async fn what_is_held_is_written_as_upstream_writes_it() {
     );
     let ports = read("/registry/ranges/servicenodeports").unwrap();
     // The tenth bit of a number, which is written without leading zeros.
-    assert_eq!((&ports["kind"], &ports["range"], &ports["data"]), (&json!("RangeAllocation"), &json!("30000-32767"), &json!("AgA=")));
+    assert_eq!(
+        (&ports["kind"], &ports["range"], &ports["data"]),
+        (&json!("RangeAllocation"), &json!("30000-32767"), &json!("AgA="))
+    );
     f.delete("services", "a", json!({})).await.unwrap();
     assert_eq!(read("/registry/ipaddresses/10.0.0.9"), None);
     assert_eq!(read("/registry/ranges/servicenodeports").unwrap()["data"], "");
@@ -142,9 +145,8 @@ async fn two_servers_never_give_the_same_twice() {
     const EACH: usize = 60;
     let f = Arc::new(Fixture::new());
     let config = Config { service_node_ports: (30_000, 30_149), ..Config::default() };
-    let servers: Vec<_> = (0..2)
-        .map(|_| Registry::new(&config, f.store.clone(), Resources::built_in(), Arc::new(AdmitAll)))
-        .collect();
+    let servers: Vec<_> =
+        (0..2).map(|_| Registry::new(&config, f.store.clone(), Resources::built_in(), Arc::new(AdmitAll))).collect();
     let mut tasks = Vec::new();
     for (number, server) in servers.iter().enumerate() {
         for task in 0..EACH {
