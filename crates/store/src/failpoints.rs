@@ -59,10 +59,12 @@ pub enum Bug {
     TornTailKept,
     /// Changes are shown before they are on disk.
     DirtyRead,
+    /// Nobody waits for a checkpoint when there is too much on disk.
+    NoRoomMade,
 }
 
 impl Bug {
-    pub const ALL: [Bug; 11] = [
+    pub const ALL: [Bug; 12] = [
         Bug::AcknowledgedBeforeSync,
         Bug::WatchGoesBack,
         Bug::DuplicateEvent,
@@ -74,6 +76,7 @@ impl Bug {
         Bug::LostUpdate,
         Bug::TornTailKept,
         Bug::DirtyRead,
+        Bug::NoRoomMade,
     ];
 }
 

@@ -63,6 +63,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         history_revisions: 3000,
         segment_bytes: 16 << 10,
         checkpoint_bytes: 32 << 10,
+        slack_bytes: 256 << 10,
         relaxed_delay: Duration::from_millis(20),
         ..StoreConfig::new(options.dir)
     };

@@ -36,6 +36,8 @@ pub enum Rule {
     Reliable,
     /// The events of one transaction come together.
     Atomic,
+    /// The files of a store are in proportion to what lives.
+    Bounded,
     /// A watch begins right after the revision it was asked for.
     Resumable,
     /// After a bookmark comes nothing that it covers.

@@ -14,6 +14,7 @@ pub(crate) enum Bug {
     LostUpdate,
     TornTailKept,
     DirtyRead,
+    NoRoomMade,
 }
 
 pub(crate) const fn has(_bug: Bug) -> bool {

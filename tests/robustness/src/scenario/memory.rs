@@ -16,6 +16,9 @@ use crate::{
     verdict::Rule,
 };
 
+/// Values are at most half as long, and come in pairs.
+const SLACK_BYTES: u64 = 48 << 10;
+
 /// Small, so that files end, checkpoints are written and history goes all the time.
 pub fn config() -> StoreConfig {
     StoreConfig {
@@ -23,6 +26,7 @@ pub fn config() -> StoreConfig {
         history_revisions: 400,
         segment_bytes: 8 << 10,
         checkpoint_bytes: 16 << 10,
+        slack_bytes: SLACK_BYTES,
         relaxed_delay: Duration::from_millis(3),
         ..StoreConfig::new("/sim")
     }
@@ -39,6 +43,7 @@ pub async fn run(seed: u64, lives: u64) -> Inner {
             disk = die_while_opening(disk, &mut dice);
         }
         let Some(store) = open(&run, &disk, died).await else { return finish(run) };
+        observe(&disk, &store, &run);
         let life = Life::new(run.clone(), Arc::new(Local(store.clone())));
         let mut tasks = Tasks::start(&life, Load::some(&mut dice), &mut dice).await;
         let mut trouble = tokio::task::JoinSet::new();
@@ -56,6 +61,7 @@ pub async fn run(seed: u64, lives: u64) -> Inner {
         life.end();
         store.close().await;
         all(tasks.watches).await;
+        disk.observe(|_| ());
         disk = next;
     }
     let Some(store) = open(&run, &disk, died).await else { return finish(run) };
@@ -88,6 +94,20 @@ async fn open(run: &Run, disk: &SimDisk, died: Option<u64>) -> Option<Store> {
         run.history.restarted(Restart { begun, ended, kept, revision, is_power_cut: true, state });
     }
     Some(store)
+}
+
+/// Compares what is on disk with what lives, after everything that makes it more.
+fn observe(disk: &SimDisk, store: &Store, run: &Arc<Run>) {
+    /// What lies on disk for each key beside the key and its value.
+    const ENTRY_BYTES: u64 = 32;
+    let (store, run) = (store.clone(), run.clone());
+    disk.observe(move |bytes| {
+        let health = store.health();
+        let limit = 3 * (health.live_bytes + health.keys as u64 * ENTRY_BYTES) + SLACK_BYTES;
+        if bytes > limit {
+            run.history.broke(Rule::Bounded, format!("{bytes} bytes where {limit} are allowed"));
+        }
+    });
 }
 
 /// A store that dies while it is opened leaves a disk that opens too.

@@ -14,7 +14,7 @@ const TRIES: u64 = 60;
 const LIVES: u64 = 8;
 
 /// Which checks are to find which bug.
-const EXPECTED: [(Bug, &[Rule]); 11] = [
+const EXPECTED: [(Bug, &[Rule]); 12] = [
     (Bug::AcknowledgedBeforeSync, &[Durable, Linearizable]),
     (Bug::WatchGoesBack, &[Resumable]),
     (Bug::DuplicateEvent, &[Unique]),
@@ -26,6 +26,7 @@ const EXPECTED: [(Bug, &[Rule]); 11] = [
     (Bug::LostUpdate, &[Linearizable]),
     (Bug::TornTailKept, &[Opens, Durable, Reads]),
     (Bug::DirtyRead, &[Durable, Linearizable]),
+    (Bug::NoRoomMade, &[Bounded]),
 ];
 
 #[test]

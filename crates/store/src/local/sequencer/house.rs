@@ -6,6 +6,7 @@ use tokio::{sync::oneshot, time::Instant};
 
 use super::{BATCH_BYTES, BATCH_WRITES, Sequencer};
 use crate::{
+    failpoints::{self, Bug},
     health::Writes,
     local::log::LogError,
     revision::Revision,
@@ -37,7 +38,8 @@ impl Sequencer {
             return false;
         }
         let after = self.room.after(&self.state, changes());
-        self.room.has(self.checkpointer.files(&self.log), self.room.data(before).live, added, after)
+        failpoints::has(Bug::NoRoomMade)
+            || self.room.has(self.checkpointer.files(&self.log), self.room.data(before).live, added, after)
     }
 
     /// Makes room on disk for a transaction, by checkpoints that everybody waits for, and at last by letting go of the
