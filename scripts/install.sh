@@ -9,6 +9,8 @@ packages=(gcc libc6-dev make pkg-config libseccomp-dev ca-certificates)
 packages+=(nftables iproute2 busybox-static bc)
 # Testing: Python replays recorded API requests; a registry to pull from; curl for the showcase; procps for `ps`.
 packages+=(python3 curl procps docker-registry apache2-utils openssl util-linux conntrack)
+# The other datastore; tests start members of their own.
+packages+=(etcd-server)
 # kubectl: any version from 1.27 on serves; Debian's is the fallback where there is none.
 command -v kubectl >/dev/null || packages+=(kubernetes-client)
 
@@ -24,5 +26,20 @@ if [ "$(id -u)" -ne 0 ]; then
   sudo=(sudo)
 fi
 echo "installing: ${missing[*]}"
+# Some of these bring a service. None is to run because of us, neither now nor after the next boot.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  trap '"${sudo[@]}" rm -f "$policy"' EXIT
+  printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" tee "$policy" >/dev/null
+  "${sudo[@]}" chmod 755 "$policy"
+fi
 "${sudo[@]}" apt-get update -qq
 DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+for package in "${missing[@]}"; do
+  case $package in
+    etcd-server) service=etcd ;;
+    docker-registry) service=docker-registry ;;
+    *) continue ;;
+  esac
+  [ ! -d /run/systemd/system ] || "${sudo[@]}" systemctl disable --quiet "$service"
+done

@@ -37,6 +37,7 @@ impl Form for AsItIs {
     }
 
     fn from_stored(&self, _key: &[u8], stored: Bytes, _revision: Revision) -> Result<Bytes, Malformed> {
-        Ok(stored)
+        // It came as a slice of a message, all of which it would keep.
+        Ok(Bytes::copy_from_slice(&stored))
     }
 }

@@ -2,6 +2,7 @@
 
 mod cri;
 mod descriptions;
+mod etcd;
 mod protobuf;
 mod schema;
 
@@ -25,6 +26,13 @@ pub(crate) enum Generator {
         #[arg(long, default_value = "crates/schema/src/builtin/v1_37_descriptions.gz")]
         output: PathBuf,
     },
+    /// The messages of etcd's protocol, from our own list of what is needed of it.
+    Etcd {
+        #[arg(long, default_value = "crates/store/proto/etcd.proto")]
+        proto: PathBuf,
+        #[arg(long, default_value = "crates/store/src/etcd/messages.rs")]
+        output: PathBuf,
+    },
     /// The field numbers of protobuf requests, from the folder `src/v1_35` of the crate k8s-rs-pb 0.5.
     Protobuf {
         #[arg(long)]
@@ -46,6 +54,7 @@ impl Generator {
         match self {
             Self::Cri { proto, output } => cri::run(&proto, &output),
             Self::Descriptions { definitions, output } => descriptions::run(&definitions, &output),
+            Self::Etcd { proto, output } => etcd::run(&proto, &output),
             Self::Protobuf { protos, output } => protobuf::run(&protos, &output),
             Self::Schema { definitions, output } => schema::run(&definitions, &output),
         }

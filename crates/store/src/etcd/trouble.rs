@@ -47,6 +47,18 @@ pub enum EtcdTrouble {
 }
 
 impl EtcdTrouble {
+    /// With its causes.
+    pub(crate) fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = self.source();
+        while let Some(cause) = source {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        text
+    }
+
     /// Whether it is over with this store: etcd's data is no longer the data it knows.
     pub fn is_final(&self) -> bool {
         matches!(self, EtcdTrouble::OtherCluster { .. } | EtcdTrouble::WentBack { .. })
@@ -56,8 +68,6 @@ impl EtcdTrouble {
 /// Why a store on etcd could not be begun.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    #[error("this version cannot connect to etcd yet")]
-    NotYet,
     #[error("no endpoint of etcd is given")]
     NoEndpoint,
     #[error("{endpoint:?} is no endpoint of etcd: it must be like https://10.0.0.1:2379")]

@@ -47,7 +47,7 @@ impl Transaction {
     }
 }
 
-fn limits(ops: &[Op]) -> Result<(), Refused> {
+pub(crate) fn limits(ops: &[Op]) -> Result<(), Refused> {
     within("number of operations", ops.len(), MAX_OPS)?;
     for (index, op) in ops.iter().enumerate() {
         within("key", op.key().len(), MAX_KEY_BYTES)?;
@@ -58,7 +58,7 @@ fn limits(ops: &[Op]) -> Result<(), Refused> {
     Ok(())
 }
 
-fn within(what: &'static str, size: usize, limit: usize) -> Result<(), Refused> {
+pub(crate) fn within(what: &'static str, size: usize, limit: usize) -> Result<(), Refused> {
     if size <= limit { Ok(()) } else { Err(WriteError::TooLarge { what, size, limit }) }
 }
 

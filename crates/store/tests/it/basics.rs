@@ -3,14 +3,21 @@
 use bytes::Bytes;
 use store::{EventKind, Op, OpenError, OutOfWindow, Revision, Store, StoreConfig, Value, Write, WriteError};
 
-fn open(dir: &tempfile::TempDir) -> Store {
-    Store::open(StoreConfig::new(dir.path())).unwrap()
-}
+use crate::ground::Ground;
 
-#[tokio::test]
-async fn writes_are_compared_and_read_back() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(&dir);
+crate::on_both!(
+    writes_are_compared_and_read_back,
+    a_built_value_holds_its_revision_and_survives_a_restart,
+    a_panic_in_a_builder_refuses_that_write_only,
+    a_transaction_happens_at_one_revision_or_not_at_all,
+    limits_are_told,
+    ranges_are_pages_of_a_prefix,
+    a_watch_sees_history_and_what_comes_and_resumes_over_a_restart,
+    compaction_ends_the_past,
+);
+
+async fn writes_are_compared_and_read_back(ground: Ground) {
+    let store = ground.open().await;
     let created = store.commit(Write::create(&b"/a/1"[..], &b"one"[..])).await.unwrap();
     assert_eq!(created.revision, Revision(2));
     assert!(created.previous().is_none());
@@ -33,33 +40,27 @@ async fn writes_are_compared_and_read_back() {
     assert!(matches!(missing, Err(WriteError::Conflict { current: None, .. })));
 }
 
-#[tokio::test]
-async fn a_built_value_holds_its_revision_and_survives_a_restart() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(&dir);
-    let value = Value::built(|revision| Bytes::from(format!("at {revision}")));
+async fn a_built_value_holds_its_revision_and_survives_a_restart(ground: Ground) {
+    let store = ground.open().await;
+    let value = Value::built(|revision| Bytes::from(format!("at @{revision}")));
     let write = store.commit(Write::create(&b"k"[..], value)).await.unwrap();
-    assert_eq!(write.current().unwrap().value, "at 2");
+    assert_eq!(write.current().unwrap().value, "at @2");
     store.close().await;
     drop(store);
-    let store = open(&dir);
-    assert_eq!(store.snapshot().get(b"k").unwrap().value, "at 2");
+    let store = ground.open().await;
+    assert_eq!(store.snapshot().get(b"k").unwrap().value, "at @2");
     assert!(store.recovery().clean);
 }
 
-#[tokio::test]
-async fn a_panic_in_a_builder_refuses_that_write_only() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(&dir);
+async fn a_panic_in_a_builder_refuses_that_write_only(ground: Ground) {
+    let store = ground.open().await;
     let bad = store.commit(Write::put(&b"k"[..], Value::built(|_| panic!("on purpose")))).await;
     assert!(matches!(bad, Err(WriteError::BuildPanicked { .. })));
     assert_eq!(store.commit(Write::put(&b"k"[..], &b"v"[..])).await.unwrap().revision, Revision(2));
 }
 
-#[tokio::test]
-async fn a_transaction_happens_at_one_revision_or_not_at_all() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(&dir);
+async fn a_transaction_happens_at_one_revision_or_not_at_all(ground: Ground) {
+    let store = ground.open().await;
     let put = |key: &'static str| Op::Put { key: key.as_bytes().into(), value: "v".into() };
     let both = store.commit(Write::transaction(vec![put("a"), put("b")])).await.unwrap();
     assert_eq!(both.changes.len(), 2);
@@ -72,19 +73,15 @@ async fn a_transaction_happens_at_one_revision_or_not_at_all() {
     assert_eq!(store.revision(), both.revision);
 }
 
-#[tokio::test]
-async fn limits_are_told() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(&dir);
+async fn limits_are_told(ground: Ground) {
+    let store = ground.open().await;
     let large = vec![0; store::MAX_VALUE_BYTES + 1];
     let refused = store.commit(Write::put(&b"k"[..], large)).await;
     assert!(matches!(refused, Err(WriteError::TooLarge { what: "value", .. })));
 }
 
-#[tokio::test]
-async fn ranges_are_pages_of_a_prefix() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(&dir);
+async fn ranges_are_pages_of_a_prefix(ground: Ground) {
+    let store = ground.open().await;
     for key in ["/a/1", "/a/2", "/a/3", "/b/1", "/"] {
         store.commit(Write::put(key.as_bytes(), "v")).await.unwrap();
     }
@@ -99,10 +96,8 @@ async fn ranges_are_pages_of_a_prefix() {
     assert_eq!(snapshot.count_after(b"/a/", b"/a/1"), 2);
 }
 
-#[tokio::test]
-async fn a_watch_sees_history_and_what_comes_and_resumes_over_a_restart() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(&dir);
+async fn a_watch_sees_history_and_what_comes_and_resumes_over_a_restart(ground: Ground) {
+    let store = ground.open().await;
     let start = store.revision();
     let a = store.commit(Write::create(&b"/a"[..], "1")).await.unwrap();
     store.commit(Write::create(&b"/other"[..], "x")).await.unwrap();
@@ -121,17 +116,15 @@ async fn a_watch_sees_history_and_what_comes_and_resumes_over_a_restart() {
     let future = store.watch(b"", Revision(1000)).err();
     assert!(matches!(future, Some(OutOfWindow::Future { .. })));
     drop((watch, store));
-    let store = open(&dir);
+    let store = ground.open().await;
     let mut watch = store.watch(b"/a", a.revision).unwrap();
     let resumed = watch.next().await.unwrap();
     assert_eq!(resumed.len(), 1);
     assert_eq!(resumed[0], seen[1]);
 }
 
-#[tokio::test]
-async fn compaction_ends_the_past() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(&dir);
+async fn compaction_ends_the_past(ground: Ground) {
+    let store = ground.open().await;
     let mut revisions = Vec::new();
     for value in ["1", "2", "3"] {
         revisions.push(store.commit(Write::put(&b"k"[..], value)).await.unwrap().revision);
@@ -146,11 +139,11 @@ async fn compaction_ends_the_past() {
 #[tokio::test]
 async fn a_second_store_on_the_folder_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open(&dir);
+    let store = Store::open(StoreConfig::new(dir.path())).unwrap();
     let second = Store::open(StoreConfig::new(dir.path())).err();
     let Some(OpenError::Locked { holder, .. }) = second else { panic!("{second:?}") };
     assert_eq!(holder, std::process::id().to_string());
     store.close().await;
-    let _third = open(&dir);
+    let _third = Store::open(StoreConfig::new(dir.path())).unwrap();
     assert!(matches!(store.commit(Write::put(&b"k"[..], "v")).await, Err(WriteError::Stopped)));
 }

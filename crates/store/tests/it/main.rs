@@ -6,6 +6,7 @@ mod basics;
 mod crash;
 mod damage;
 mod full_disk;
+mod ground;
 mod model;
 mod sealed;
 mod size;

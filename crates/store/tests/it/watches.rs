@@ -1,29 +1,37 @@
 //! Watches that are slow, many, or left behind.
 
-use store::{Revision, Store, StoreConfig, WATCH_QUEUE, WatchError, Write};
+use store::{EtcdConfig, Revision, Store, StoreConfig, WATCH_QUEUE, WatchError, Write};
 
-use crate::model::folder;
+use crate::ground::Ground;
 
-#[tokio::test]
-async fn a_slow_watch_is_told_and_the_others_see_everything() {
-    let dir = folder();
-    let store = Store::open(StoreConfig::new(dir.path())).unwrap();
+crate::on_both!(
+    a_slow_watch_is_told_and_the_others_see_everything,
+    closing_ends_watches_after_what_they_missed,
+    a_dropped_future_takes_nothing,
+    history_is_bounded_by_count_and_by_bytes,
+);
+
+async fn a_slow_watch_is_told_and_the_others_see_everything(ground: Ground) {
+    let store = ground.open().await;
     let start = store.revision();
     let mut slow = store.watch(b"k", start).unwrap();
     let mut elsewhere = store.watch(b"other", start).unwrap();
     let mut quick = store.watch(b"k", start).unwrap();
     let reader = async move {
-        let mut last = start;
-        while last.0 < start.0 + WATCH_QUEUE as u64 + 1 {
+        let (mut last, mut version) = (start, 0);
+        while version <= WATCH_QUEUE as u64 {
             for event in quick.next().await.unwrap() {
-                assert_eq!(event.revision, last.next());
-                last = event.revision;
+                assert!(event.revision > last);
+                (last, version) = (event.revision, version + 1);
+                assert_eq!(event.current.as_ref().unwrap().version, version);
             }
         }
     };
     let writer = async {
-        for _ in 0..=WATCH_QUEUE {
-            store.commit(Write::put(&b"k"[..], "v").relaxed()).await.unwrap();
+        let numbers: Vec<usize> = (0..=WATCH_QUEUE).collect();
+        for some in numbers.chunks(250) {
+            let write = |_| store.commit(Write::put(&b"k"[..], "v").relaxed());
+            futures::future::try_join_all(some.iter().map(write)).await.unwrap();
         }
     };
     tokio::join!(reader, writer);
@@ -34,10 +42,8 @@ async fn a_slow_watch_is_told_and_the_others_see_everything() {
     assert_eq!(again.next().await.unwrap()[0].revision, start.next());
 }
 
-#[tokio::test]
-async fn closing_ends_watches_after_what_they_missed() {
-    let dir = folder();
-    let store = Store::open(StoreConfig::new(dir.path())).unwrap();
+async fn closing_ends_watches_after_what_they_missed(ground: Ground) {
+    let store = ground.open().await;
     let start = store.revision();
     let mut watch = store.watch(b"", start).unwrap();
     store.commit(Write::put(&b"k"[..], "v")).await.unwrap();
@@ -49,28 +55,32 @@ async fn closing_ends_watches_after_what_they_missed() {
     assert_eq!(late.next().await, Err(WatchError::Closed));
 }
 
-#[tokio::test]
-async fn a_dropped_future_takes_nothing() {
-    let dir = folder();
-    let store = Store::open(StoreConfig::new(dir.path())).unwrap();
+async fn a_dropped_future_takes_nothing(ground: Ground) {
+    let store = ground.open().await;
     let mut watch = store.watch(b"", store.revision()).unwrap();
     assert!(futures::poll!(std::pin::pin!(watch.next())).is_pending());
     let written = store.commit(Write::put(&b"k"[..], "v")).await.unwrap();
     assert_eq!(watch.next().await.unwrap()[0].revision, written.revision);
 }
 
-#[tokio::test]
-async fn history_is_bounded_by_count_and_by_bytes() {
-    let dir = folder();
-    let config = StoreConfig { history_revisions: 100, ..StoreConfig::new(dir.path()) };
-    let store = Store::open(config).unwrap();
+async fn history_is_bounded_by_count_and_by_bytes(ground: Ground) {
+    let store = ground
+        .open_with(
+            |config| StoreConfig { history_revisions: 100, ..config },
+            |config| EtcdConfig { history_revisions: 100, ..config },
+        )
+        .await;
     for _ in 0..300 {
         store.commit(Write::put(&b"k"[..], "v").relaxed()).await.unwrap();
     }
     settled(&store, |floor, revision| revision - floor <= 100).await;
     drop(store);
-    let config = StoreConfig { history_bytes: 64 << 10, ..StoreConfig::new(dir.path()) };
-    let store = Store::open(config).unwrap();
+    let store = ground
+        .open_with(
+            |config| StoreConfig { history_bytes: 64 << 10, ..config },
+            |config| EtcdConfig { history_bytes: 64 << 10, ..config },
+        )
+        .await;
     for _ in 0..100 {
         store.commit(Write::put(&b"k"[..], vec![0; 4096]).relaxed()).await.unwrap();
     }

@@ -1,0 +1,258 @@
+//! The members of the cluster as they can be reached: one connection to each, made when it is needed.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use http::Uri;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use parking_lot::Mutex;
+use rustls_pki_types::ServerName;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
+use tokio_rustls::TlsConnector;
+
+use super::{
+    config::EtcdConfig,
+    grpc::Channel,
+    messages::{StatusRequest, StatusResponse},
+    tls,
+    trouble::{ConnectError, EtcdTrouble},
+};
+use crate::health::EndpointHealth;
+
+/// How long nothing may be heard on a connection in use before the peer is asked whether it is there: etcd cuts off
+/// who asks more often than every five seconds.
+const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
+/// How long it may take to answer that.
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// What may be on its way to us unread; a page of a list at a time is large.
+const WINDOW_BYTES: u32 = 8 << 20;
+/// Pauses after all endpoints failed.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+pub(crate) struct Members {
+    endpoints: Vec<Endpoint>,
+    tls: Option<TlsConnector>,
+    connect_timeout: Duration,
+    /// Which one is asked first.
+    preferred: AtomicUsize,
+    /// The cluster that the first answer was of; zero until then.
+    cluster: AtomicU64,
+    /// What the member that answered last said of the size of its database.
+    database_bytes: AtomicU64,
+}
+
+struct Endpoint {
+    name: Arc<str>,
+    base: Uri,
+    address: String,
+    server: ServerName<'static>,
+    channel: tokio::sync::Mutex<Option<Arc<Channel>>>,
+    trouble: Mutex<Option<EtcdTrouble>>,
+}
+
+impl Members {
+    pub(crate) fn new(config: &EtcdConfig) -> Result<Members, ConnectError> {
+        let endpoints: Vec<Endpoint> =
+            config.endpoints.iter().map(|text| Endpoint::parse(text)).collect::<Result<_, _>>()?;
+        if endpoints.is_empty() {
+            return Err(ConnectError::NoEndpoint);
+        }
+        let needs_tls = endpoints.iter().find(|endpoint| endpoint.is_tls());
+        let tls = match (needs_tls, &config.tls) {
+            (None, _) => None,
+            (Some(_), Some(settings)) => Some(tls::connector(settings)?),
+            (Some(endpoint), None) => return Err(ConnectError::NoAuthority { endpoint: endpoint.name.to_string() }),
+        };
+        Ok(Members {
+            endpoints,
+            tls,
+            connect_timeout: config.connect_timeout,
+            preferred: AtomicUsize::new(0),
+            cluster: AtomicU64::new(0),
+            database_bytes: AtomicU64::new(0),
+        })
+    }
+
+    /// A connection to the preferred member, or to any other; waits for one until then.
+    pub(crate) async fn any(&self, until: Instant) -> Result<Arc<Channel>, EtcdTrouble> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let first = self.preferred.load(Ordering::Relaxed);
+            let mut last = None;
+            for number in (0..self.endpoints.len()).map(|n| (first + n) % self.endpoints.len()) {
+                match self.channel(number).await {
+                    Ok(channel) => return Ok(channel),
+                    Err(trouble) => {
+                        self.avoid(number, &trouble);
+                        last = Some(trouble);
+                    }
+                }
+            }
+            let last = last.expect("there is an endpoint");
+            // Only if all say so is it another cluster; one alone is a mistake in the configuration.
+            if self.is_other_cluster() || Instant::now() + pause >= until {
+                return Err(last);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Whether every endpoint belongs to another cluster than the one we know.
+    fn is_other_cluster(&self) -> bool {
+        let is_other = |endpoint: &Endpoint| matches!(&*endpoint.trouble.lock(), Some(trouble) if trouble.is_final());
+        self.endpoints.iter().all(is_other)
+    }
+
+    /// The connection to this one, made anew if need be.
+    async fn channel(&self, number: usize) -> Result<Arc<Channel>, EtcdTrouble> {
+        let endpoint = &self.endpoints[number];
+        let mut slot = endpoint.channel.lock().await;
+        if let Some(channel) = slot.as_ref().filter(|channel| !channel.is_closed()) {
+            return Ok(channel.clone());
+        }
+        *slot = None;
+        let after = self.connect_timeout;
+        let connected = timeout(after, self.connect(number)).await;
+        let connected =
+            connected.unwrap_or_else(|_| Err(EtcdTrouble::TimedOut { endpoint: endpoint.name.clone(), after }));
+        *endpoint.trouble.lock() = connected.as_ref().err().cloned();
+        let channel = Arc::new(connected?);
+        *slot = Some(channel.clone());
+        Ok(channel)
+    }
+
+    async fn connect(&self, number: usize) -> Result<Channel, EtcdTrouble> {
+        let endpoint = &self.endpoints[number];
+        let unreachable =
+            |source| EtcdTrouble::Unreachable { endpoint: endpoint.name.clone(), source: Arc::new(source) };
+        let stream = TcpStream::connect(&endpoint.address).await.map_err(unreachable)?;
+        stream.set_nodelay(true).map_err(unreachable)?;
+        let channel = match &self.tls {
+            Some(tls) if endpoint.is_tls() => {
+                let stream = tls.connect(endpoint.server.clone(), stream).await.map_err(unreachable)?;
+                endpoint.begin(number, stream).await?
+            }
+            _ => endpoint.begin(number, stream).await?,
+        };
+        // Before anything is asked of it: whose member is it?
+        let status: StatusResponse = channel
+            .call("/etcdserverpb.Maintenance/Status", &StatusRequest {})
+            .await
+            .map_err(|e| e.into_trouble(&endpoint.name))?;
+        self.database_bytes.store(status.db_size.try_into().unwrap_or(0), Ordering::Relaxed);
+        let found = status.header.unwrap_or_default().cluster_id;
+        let known = self.cluster.compare_exchange(0, found, Ordering::SeqCst, Ordering::SeqCst).err();
+        match known.filter(|known| *known != found) {
+            Some(known) => Err(EtcdTrouble::OtherCluster { endpoint: endpoint.name.clone(), known, found }),
+            None => Ok(channel),
+        }
+    }
+
+    /// Something was wrong with this one: others are asked first from now on.
+    pub(crate) fn avoid(&self, number: usize, trouble: &EtcdTrouble) {
+        *self.endpoints[number].trouble.lock() = Some(trouble.clone());
+        let next = (number + 1) % self.endpoints.len();
+        // Only who is preferred is replaced: many callers meet the same trouble.
+        self.preferred.compare_exchange(number, next, Ordering::Relaxed, Ordering::Relaxed).ok();
+    }
+
+    /// It gave an answer.
+    pub(crate) fn works(&self, number: usize) {
+        *self.endpoints[number].trouble.lock() = None;
+    }
+
+    /// What is on this connection is not waited for any longer; the next call makes a new one.
+    pub(crate) async fn give_up(&self, channel: &Arc<Channel>) {
+        let mut slot = self.endpoints[channel.number].channel.lock().await;
+        if slot.as_ref().is_some_and(|current| Arc::ptr_eq(current, channel)) {
+            *slot = None;
+        }
+    }
+
+    pub(crate) fn cluster(&self) -> u64 {
+        self.cluster.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn database_bytes(&self) -> u64 {
+        self.database_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn measured(&self, bytes: i64) {
+        self.database_bytes.store(bytes.try_into().unwrap_or(0), Ordering::Relaxed);
+    }
+
+    pub(crate) fn health(&self) -> Vec<EndpointHealth> {
+        let health = |endpoint: &Endpoint| EndpointHealth {
+            endpoint: endpoint.name.to_string(),
+            trouble: endpoint.trouble.lock().as_ref().map(EtcdTrouble::chain),
+        };
+        self.endpoints.iter().map(health).collect()
+    }
+}
+
+impl Endpoint {
+    fn parse(text: &str) -> Result<Endpoint, ConnectError> {
+        let wrong = || ConnectError::Endpoint { endpoint: text.to_owned() };
+        let uri: Uri = text.parse().map_err(|_| wrong())?;
+        let default = match uri.scheme_str() {
+            Some("http") => 80,
+            Some("https") => 443,
+            _ => return Err(wrong()),
+        };
+        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+            return Err(wrong());
+        }
+        let host = uri.host().ok_or_else(wrong)?;
+        let server = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Ok(Endpoint {
+            name: text.into(),
+            address: format!("{host}:{}", uri.port_u16().unwrap_or(default)),
+            server: ServerName::try_from(server).map_err(|_| wrong())?,
+            base: uri,
+            channel: tokio::sync::Mutex::default(),
+            trouble: Mutex::default(),
+        })
+    }
+
+    fn is_tls(&self) -> bool {
+        self.base.scheme_str() == Some("https")
+    }
+
+    /// Speaks HTTP/2 on the stream.
+    async fn begin<S>(&self, number: usize, stream: S) -> Result<Channel, EtcdTrouble>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let handshake = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(KEEP_ALIVE_EVERY)
+            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+            .initial_stream_window_size(WINDOW_BYTES)
+            .initial_connection_window_size(2 * WINDOW_BYTES)
+            .handshake(TokioIo::new(stream));
+        let (sender, connection) = handshake
+            .await
+            .map_err(|source| EtcdTrouble::Unreachable { endpoint: self.name.clone(), source: Arc::new(source) })?;
+        let mut task = JoinSet::new();
+        let endpoint = self.name.clone();
+        task.spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%endpoint, %error, "a connection to etcd ended");
+            }
+        });
+        Ok(Channel { number, endpoint: self.name.clone(), sender, base: self.base.clone(), _connection: task })
+    }
+}
