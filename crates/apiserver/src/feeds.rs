@@ -12,12 +12,17 @@ use auth::RbacKind;
 use futures::FutureExt;
 use registry::{EventType, ListOptions, View, WatchEvent};
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 use crate::server::ApiServer;
 
-/// How long a feed waits after a failure; failures of reads from memory are rare and pass.
+/// How long a feed waits before it begins anew. A watch of a store that is closed ends at once, again and again.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
+/// A watch that lasted so long was no such one: the next one begins without waiting.
+const HEALTHY_AFTER: Duration = Duration::from_secs(1);
 
 /// What is fed.
 #[derive(Clone, Copy, Debug)]
@@ -111,8 +116,12 @@ pub(crate) async fn start(server: &ApiServer) {
 async fn run(server: ApiServer, feed: Feed, first: oneshot::Sender<()>, mut asked: mpsc::Receiver<Asked>) {
     let mut first = Some(first);
     loop {
-        if let Err(error) = once(&server, feed, &mut first, &mut asked).await {
+        let begun = Instant::now();
+        let ended = once(&server, feed, &mut first, &mut asked).await;
+        if let Err(error) = &ended {
             tracing::warn!(%error, ?feed, "a feed of authorization failed and begins anew");
+        }
+        if ended.is_err() || begun.elapsed() < HEALTHY_AFTER {
             tokio::time::sleep(RETRY_AFTER).await;
         }
     }

@@ -1,7 +1,5 @@
 //! Everything that is no resource: a table of paths.
 
-use std::sync::atomic::Ordering;
-
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -85,11 +83,7 @@ impl ApiServer {
             Page::Index => self.negotiated_page(&cx, Views::None, |_| Some(self.index())),
             Page::CoreVersions => self.discovery_root(&cx, true),
             Page::Groups => self.discovery_root(&cx, false),
-            Page::Health => {
-                let stopping = self.inner.tasks.stopping().is_cancelled();
-                self.inner.health.stopping.store(stopping, Ordering::Release);
-                self.inner.health.answer(&path, &cx.query).unwrap_or_else(respond::not_found_page)
-            }
+            Page::Health => self.health().answer(&path, &cx.query).unwrap_or_else(respond::not_found_page),
             Page::Metrics => respond::bytes(
                 StatusCode::OK,
                 "text/plain; version=0.0.4; charset=utf-8",

@@ -69,7 +69,6 @@ impl ApiServer {
             }),
         };
         gate.open(&server);
-        server.inner.health.stored.store(true, Ordering::Release);
         server.inner.live.registry.repair_services().await.map_err(StartError::Services)?;
         server.bootstrap().await.map_err(StartError::Bootstrap)?;
         server.inner.health.bootstrapped.store(true, Ordering::Release);
@@ -86,6 +85,14 @@ impl ApiServer {
 
     /// Whether `/readyz` answers ok.
     pub fn is_ready(&self) -> bool {
-        self.inner.health.is_ready()
+        self.health().is_ready()
+    }
+
+    /// What the health checks look at, as it is now.
+    pub(crate) fn health(&self) -> &Health {
+        let health = &self.inner.health;
+        health.stored.store(self.inner.live.registry.is_store_well(), Ordering::Release);
+        health.stopping.store(self.inner.tasks.stopping().is_cancelled(), Ordering::Release);
+        health
     }
 }

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use apimachinery::{Object, Status};
 use bytes::Bytes;
 use kinds::Verb;
-use store::{Snapshot, Store};
+use store::{Snapshot, Store, Writes};
 
 use crate::{
     Admission, Body, DeleteOptions, Deleted, GetOptions, ListOptions, Patch, RequestContext, Resource, Resources, View,
@@ -91,6 +91,15 @@ impl Registry {
 
     pub(crate) fn services(&self) -> &Services {
         &self.inner.services
+    }
+
+    /// Whether the store takes writes, as far as it knows by itself. A full disk counts as well: reads go on, and writes
+    /// too as soon as there is space.
+    pub fn is_store_well(&self) -> bool {
+        match self.store().health().writes {
+            Writes::Ok | Writes::NoSpace => true,
+            Writes::Poisoned | Writes::Unavailable | Writes::Stopped => false,
+        }
     }
 
     pub(crate) fn event_ttl(&self) -> Duration {

@@ -14,6 +14,7 @@ pub(crate) struct Cluster {
     pub(crate) dir: PathBuf,
     pub(crate) address: SocketAddr,
     pub(crate) server: ApiServer,
+    pub(crate) store: Store,
     stop: CancellationToken,
     /// The sockets are served as long as this stands.
     _serving: JoinSet<()>,
@@ -41,7 +42,7 @@ impl Cluster {
         let store = Store::open(StoreConfig::new(dir.join("store")))?;
         let gate = Gate::new();
         let registry_config = registry::Config::default();
-        let registry = Registry::new(&registry_config, store, Resources::built_in(), Arc::new(gate.clone()));
+        let registry = Registry::new(&registry_config, store.clone(), Resources::built_in(), Arc::new(gate.clone()));
         let issuer = "https://kubernetes.default.svc".to_owned();
         let config = Config {
             advertise_address: address.ip(),
@@ -58,7 +59,7 @@ impl Cluster {
         let server = ApiServer::start(config, registry, &gate, stop.clone()).await?;
         let mut serving = JoinSet::new();
         serving.spawn(listener.serve(server.clone(), stop.clone()));
-        Ok(Self { dir, address, server, stop, _serving: serving })
+        Ok(Self { dir, address, server, store, stop, _serving: serving })
     }
 
     /// A file of the folder of keys and certificates.

@@ -6,3 +6,4 @@ mod golden;
 mod kubectl;
 mod requests;
 mod routes;
+mod trouble;

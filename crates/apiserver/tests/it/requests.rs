@@ -34,7 +34,7 @@ pub(crate) async fn json_of(response: Response<Body>) -> (StatusCode, Value) {
     (code, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
 }
 
-async fn call(server: &ApiServer, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
+pub(crate) async fn call(server: &ApiServer, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
     json_of(send(server, Some(admin()), method, path, body).await).await
 }
 
