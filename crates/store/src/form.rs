@@ -10,6 +10,7 @@ use crate::revision::Revision;
 ///
 /// Both directions are called on the threads of the runtime, once for each write and once for each change that etcd
 /// tells: they must be quick, must not block, and should return bytes that own exactly their content.
+#[allow(clippy::wrong_self_convention, reason = "it is the way back of `to_stored`")]
 pub trait Form: fmt::Debug + Send + Sync {
     /// What etcd is to hold instead of `value`. A [`Value::Built`](crate::Value::Built) was built for the revision 0,
     /// because a transaction learns its revision only when it is done.

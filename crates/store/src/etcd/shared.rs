@@ -33,7 +33,7 @@ const BEACON_AFTER: Duration = Duration::from_millis(10);
 /// Who waits looks again after twice the time, up to this.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// If nothing at all comes for so long although something is due, changes are asked for at another member.
-const FEED_PATIENCE: Duration = Duration::from_secs(2);
+const FEED_PATIENCE: Duration = Duration::from_secs(1);
 
 pub(crate) struct Shared {
     pub(crate) config: EtcdConfig,
@@ -70,7 +70,8 @@ pub(crate) enum Chore {
 
 #[derive(Default)]
 struct Gauges {
-    following: Option<Arc<str>>,
+    /// Whom, and since when.
+    following: Option<(Arc<str>, Instant)>,
     quorum_seen: Option<Instant>,
     behind: Option<Instant>,
     alarms: Vec<EtcdAlarm>,
@@ -150,7 +151,8 @@ impl Shared {
             if reached > last {
                 (last, moved) = (reached, Instant::now());
             } else {
-                if comes == Comes::WithBeacon {
+                // Who begins to follow has all that came before yet to hear.
+                if comes == Comes::WithBeacon && self.follows_for() >= BEACON_AFTER {
                     self.light.notify_one();
                 }
                 if moved.elapsed() >= FEED_PATIENCE {
@@ -179,7 +181,11 @@ impl Shared {
         if endpoint.is_some() {
             gauges.trouble = None;
         }
-        gauges.following = endpoint;
+        gauges.following = endpoint.map(|endpoint| (endpoint, Instant::now()));
+    }
+
+    fn follows_for(&self) -> Duration {
+        self.gauges.lock().following.as_ref().map_or(Duration::ZERO, |(_, since)| since.elapsed())
     }
 
     pub(crate) fn quorum_answered(&self) {
@@ -252,7 +258,7 @@ impl Shared {
         };
         let health = EtcdHealth {
             cluster: self.calls.members.cluster(),
-            following: gauges.following.as_deref().map(str::to_owned),
+            following: gauges.following.as_ref().map(|(endpoint, _)| endpoint.to_string()),
             quorum_seen,
             behind: gauges.behind.map(|since| since.elapsed()),
             alarms: gauges.alarms.clone(),

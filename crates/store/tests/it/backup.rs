@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use store::{BackupError, Contents, OutOfWindow, RESTORE_SKIPS, Revision, Snapshot, Store, StoreConfig, Write};
 
-use crate::model::folder;
+use crate::ground::folder;
 
 async fn filled(dir: &Path) -> Store {
     let store = Store::open(StoreConfig::new(dir)).unwrap();

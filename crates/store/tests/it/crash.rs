@@ -18,12 +18,12 @@ use std::{
 
 use store::{Op, Revision, Store, StoreConfig, Write};
 
-use crate::model;
+use crate::ground;
 
 fn folder() -> tempfile::TempDir {
     match std::env::var_os("STORE_CRASH_PARENT") {
         Some(parent) => tempfile::tempdir_in(parent).unwrap(),
-        None => model::folder(),
+        None => ground::folder(),
     }
 }
 

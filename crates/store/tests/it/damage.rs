@@ -8,7 +8,7 @@ use std::{
 
 use store::{Damage, OpenError, Revision, Store, StoreConfig, Write};
 
-use crate::model::folder;
+use crate::ground::folder;
 
 fn config(dir: &Path) -> StoreConfig {
     StoreConfig { segment_bytes: 4096, ..StoreConfig::new(dir) }

@@ -8,7 +8,7 @@ use testkit::Etcd;
 
 pub(crate) enum Ground {
     Local(tempfile::TempDir),
-    Etcd(Etcd),
+    Etcd(Box<Etcd>),
 }
 
 /// Memory for a disk: what is tested here is not the disk.
@@ -22,7 +22,7 @@ impl Ground {
     }
 
     pub(crate) fn etcd() -> Ground {
-        Ground::Etcd(Etcd::start())
+        Ground::Etcd(Box::new(Etcd::start()))
     }
 
     /// Opens the store that is there, or begins one.
@@ -72,6 +72,15 @@ impl Form for Stamped {
             [.., b'@'] => Ok([&stored, revision.to_string().as_bytes()].concat().into()),
             _ => Ok(Bytes::copy_from_slice(&stored)),
         }
+    }
+}
+
+/// Waits for it, with a deadline.
+pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
+    while !holds().await {
+        assert!(tokio::time::Instant::now() < deadline, "{what}: not in time");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
 

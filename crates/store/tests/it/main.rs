@@ -5,6 +5,8 @@ mod backup;
 mod basics;
 mod crash;
 mod damage;
+mod etcd;
+mod etcd_cluster;
 mod full_disk;
 mod ground;
 mod model;

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use futures::FutureExt;
-use proptest::prelude::*;
-use store::{Event, Op, OutOfWindow, Revision, Store, StoreConfig, Value, Watch, Write, WriteError};
+use proptest::{prelude::*, test_runner::TestRunner};
+use store::{EtcdConfig, Event, Op, OutOfWindow, Revision, Store, StoreConfig, Value, Watch, Write, WriteError};
+
+use crate::ground::{config, folder};
 
 /// The past of the model: the map after each revision, and the number the store gave it.
 struct Model {
@@ -57,19 +59,33 @@ proptest! {
 
     #[test]
     fn the_store_is_a_map_with_a_past(steps in prop::collection::vec(step(), 1..80)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(run(steps));
+        let dir = folder();
+        // Small enough that files end, and checkpoints are written, all the time.
+        let config = StoreConfig {
+            segment_bytes: 512, checkpoint_bytes: 1024, history_revisions: 40, ..StoreConfig::new(dir.path())
+        };
+        runtime().block_on(run(steps, async || Store::open(config.clone()).unwrap()));
     }
 }
 
-/// Memory for a disk: what is tested here is not the disk.
-pub(crate) fn folder() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+/// The same on one etcd, with a prefix for each case.
+#[test]
+fn a_store_on_etcd_is_a_map_with_a_past() {
+    let member = testkit::Etcd::start();
+    let cases = ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() };
+    let number = std::cell::Cell::new(0);
+    let result = TestRunner::new(cases).run(&prop::collection::vec(step(), 1..60), |steps| {
+        number.set(number.get() + 1);
+        let prefix = format!("/model-{}/", number.get()).into_bytes();
+        let config = EtcdConfig { prefix, history_revisions: 40, ..config([member.endpoint()]) };
+        runtime().block_on(run(steps, async || Store::connect(config.clone()).await.unwrap()));
+        Ok(())
+    });
+    result.unwrap();
 }
 
-fn config(dir: &tempfile::TempDir) -> StoreConfig {
-    // Small enough that files end, and checkpoints are written, all the time.
-    StoreConfig { segment_bytes: 512, checkpoint_bytes: 1024, history_revisions: 40, ..StoreConfig::new(dir.path()) }
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 struct Followed {
@@ -78,9 +94,8 @@ struct Followed {
     after: Revision,
 }
 
-async fn run(steps: Vec<Step>) {
-    let dir = folder();
-    let mut store = Store::open(config(&dir)).unwrap();
+async fn run(steps: Vec<Step>, open: impl AsyncFn() -> Store) {
+    let mut store = open().await;
     let mut model =
         Model { past: vec![(store.revision(), BTreeMap::new())], floor: Revision(0), compacted: Revision(0) };
     let mut followed: Vec<Followed> = Vec::new();
@@ -111,9 +126,10 @@ async fn run(steps: Vec<Step>) {
                     store.close().await;
                 }
                 drop(store);
-                store = Store::open(config(&dir)).unwrap();
+                store = open().await;
                 assert!(store.recovery().clean);
                 model.floor = Revision(0);
+                model.moved(store.revision());
             }
             write => model.write(&store, write).await,
         }
@@ -127,6 +143,15 @@ impl Model {
         self.past.last().unwrap()
     }
 
+    /// With etcd a beacon may be written at the beginning: another number for the same keys.
+    fn moved(&mut self, revision: Revision) {
+        let (known, map) = self.now().clone();
+        assert!(revision >= known);
+        if revision > known {
+            self.past.push((revision, map));
+        }
+    }
+
     fn some_revision(&self, at: u8) -> Revision {
         // Mostly recent ones: they are in the window.
         let back = at as usize % self.past.len().min(60);
@@ -137,8 +162,8 @@ impl Model {
         let (revision, map) = self.now().clone();
         let (next, mut map) = (revision.next(), map);
         let at = |key: &str| map.get(key).map(|version| version.modified);
-        let value = format!("v{next}");
-        let built = || Value::built(|revision| format!("v{revision}").into());
+        let value = format!("v@{next}");
+        let built = || Value::built(|revision| format!("v@{revision}").into());
         let key = |n: u8| format!("k/{n}");
         let (write, changes, holds) = match step {
             Step::Put(n, relaxed) => {

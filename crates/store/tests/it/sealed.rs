@@ -5,7 +5,7 @@ use std::{fs, path::Path, sync::Arc};
 use bytes::Bytes;
 use store::{OpenError, Seal, Store, StoreConfig, Unsealable, Write};
 
-use crate::model::folder;
+use crate::ground::folder;
 
 /// No cipher: every byte of a secret is turned by the key, after a mark that names it.
 #[derive(Debug)]

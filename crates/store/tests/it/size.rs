@@ -4,7 +4,7 @@ use std::path::Path;
 
 use store::{Op, Store, StoreConfig, Write};
 
-use crate::model::folder;
+use crate::ground::folder;
 
 const SLACK_BYTES: u64 = 64 << 20;
 

@@ -1,36 +1,33 @@
 //! Three members, each in a network namespace, joined by a bridge in a fourth one, where the clients are.
 
 use std::{
-    fs::File,
     io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
 };
 
-use nix::{
-    sched::{CloneFlags, setns},
-    sys::signal::Signal,
-};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{folder, member::Member};
+use crate::Network;
 
 const MEMBERS: usize = 3;
 
 /// A cluster that can lose any of its members, and any of the ways between them.
 pub struct EtcdCluster {
     members: Vec<Member>,
-    networks: Vec<Network>,
-    switch: Network,
+    networks: Vec<Place>,
+    switch: Place,
     _folder: TempDir,
 }
 
 /// A network namespace. It ends with the process that holds it, which ends with us.
-struct Network {
+struct Place {
     holder: Child,
 }
 
-impl Network {
+impl Place {
     fn make() -> Self {
         let mut holder = Command::new("unshare")
             .args(["--net", "--", "sh", "-c", "ip link set lo up; echo up; read -r _ || true"])
@@ -58,7 +55,7 @@ impl Network {
     }
 }
 
-impl Drop for Network {
+impl Drop for Place {
     fn drop(&mut self) {
         drop(self.holder.kill());
         drop(self.holder.wait());
@@ -78,9 +75,9 @@ impl EtcdCluster {
     /// The same with these flags.
     pub fn start_with(flags: &[&str]) -> Self {
         let folder = folder();
-        let switch = Network::make();
+        let switch = Place::make();
         switch.run("ip link add br0 type bridge && ip addr add 172.31.0.1/24 dev br0 && ip link set br0 up");
-        let networks: Vec<Network> = (0..MEMBERS).map(|_| Network::make()).collect();
+        let networks: Vec<Place> = (0..MEMBERS).map(|_| Place::make()).collect();
         let peers = (0..MEMBERS).map(|n| format!("m{n}=http://{}:2380", address(n)));
         let all = format!("--initial-cluster={}", peers.collect::<Vec<_>>().join(","));
         let mut members = Vec::new();
@@ -108,14 +105,7 @@ impl EtcdCluster {
 
     /// Runs this in a thread from where all members can be reached; what it starts is there too.
     pub fn inside<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
-        let network = File::open(format!("/proc/{}/ns/net", self.switch.holder.id())).expect("the namespace is there");
-        std::thread::scope(|scope| {
-            let thread = scope.spawn(move || {
-                setns(network, CloneFlags::CLONE_NEWNET).expect("root may enter a namespace");
-                act()
-            });
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+        Network::of(self.switch.holder.id()).inside(act)
     }
 
     /// Who leads, by asking the members that run and are reached.
