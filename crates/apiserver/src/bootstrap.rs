@@ -7,7 +7,7 @@ mod objects;
 
 use apimachinery::{Object, Reason, Status};
 use registry::{Body, DeleteOptions, RequestContext, Resource};
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use crate::{live::Live, server::ApiServer};
 
@@ -15,7 +15,7 @@ use crate::{live::Live, server::ApiServer};
 const MAX_ATTEMPTS: usize = 5;
 
 /// A resource by group, version and plural.
-type Gvr = (&'static str, &'static str, &'static str);
+pub(crate) type Gvr = (&'static str, &'static str, &'static str);
 
 impl ApiServer {
     /// Brings the defaults into being. Safe to run at every start and on several servers at once.
@@ -31,9 +31,17 @@ impl ApiServer {
         ensure(live, ("", "v1", "configmaps"), &authentication, objects::repair_data).await?;
         let (gvr, service) = objects::kubernetes_service();
         ensure(live, gvr, &service, |_, _| None).await?;
-        let config = &self.inner.config;
-        for (gvr, object) in objects::kubernetes_endpoints(config.advertise_address, config.advertise_port) {
-            ensure(live, gvr, &object, objects::repair_endpoints).await?;
+        match &self.inner.config.hostname {
+            // Others' addresses stand there too.
+            Some(_) => Ok(()),
+            None => self.point_to(&[self.inner.config.advertise_address]).await,
+        }
+    }
+
+    /// Makes the Service `kubernetes` lead to these addresses.
+    pub(crate) async fn point_to(&self, addresses: &[IpAddr]) -> Result<(), Status> {
+        for (gvr, object) in objects::kubernetes_endpoints(addresses, self.inner.config.advertise_port) {
+            ensure(&self.inner.live, gvr, &object, objects::repair_endpoints).await?;
         }
         Ok(())
     }

@@ -37,6 +37,9 @@ pub struct Config {
     pub token_key: Arc<TokenKey>,
     /// PEM of the authority of client certificates, published for aggregated servers.
     pub client_ca_pem: String,
+    /// Where other API servers may live on the same store: how this one makes itself known to them. Without, it is
+    /// alone.
+    pub hostname: Option<String>,
     /// How to speak to kubelets: trusts their serving certificates, presents our client certificate.
     pub kubelet_tls: Arc<rustls::ClientConfig>,
 }

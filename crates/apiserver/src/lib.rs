@@ -19,6 +19,7 @@ mod metrics;
 mod negotiation;
 mod openapi;
 mod paths;
+mod peers;
 mod protobuf;
 mod query;
 mod request_info;

@@ -11,6 +11,11 @@ pub(crate) fn server_user() -> UserInfo {
     UserInfo::new("system:apiserver", &["system:masters"])
 }
 
+/// Whether somebody else wrote or deleted the same object meanwhile.
+pub(crate) fn is_race(status: &Status) -> bool {
+    [Reason::AlreadyExists, Reason::Conflict, Reason::NotFound].into_iter().any(|reason| status.is(reason))
+}
+
 /// The registry as the server itself uses it.
 #[derive(Clone)]
 pub(crate) struct Live {
@@ -34,13 +39,24 @@ impl Live {
     /// An object as it is now; `None` when there is none.
     pub(crate) async fn get(
         &self,
-        (group, version, plural): (&str, &str, &str),
+        gvr: (&str, &str, &str),
         namespace: &str,
         name: &str,
     ) -> Result<Option<Object>, Status> {
+        self.read(gvr, namespace, name, "").await
+    }
+
+    async fn read(
+        &self,
+        (group, version, plural): (&str, &str, &str),
+        namespace: &str,
+        name: &str,
+        resource_version: &str,
+    ) -> Result<Option<Object>, Status> {
         let resource = self.resource(group, version, plural)?;
         let cx = self.context(namespace, name);
-        match self.registry.get(&resource, &cx, &GetOptions::default(), View::Object).await {
+        let options = GetOptions { resource_version: resource_version.to_owned() };
+        match self.registry.get(&resource, &cx, &options, View::Object).await {
             Ok(bytes) => Object::from_slice(&bytes).map(Some).map_err(Status::internal),
             Err(status) if status.is(Reason::NotFound) => Ok(None),
             Err(status) => Err(status),
@@ -50,7 +66,12 @@ impl Live {
 
 #[async_trait]
 impl auth::Reader for Live {
+    /// From memory first: every request of a pod asks. What is not there may be so new that only the store knows.
     async fn core(&self, resource: &str, namespace: &str, name: &str) -> Result<Option<Object>, Status> {
-        self.get(("", "v1", resource), namespace, name).await
+        let gvr = ("", "v1", resource);
+        match self.read(gvr, namespace, name, "0").await? {
+            Some(object) => Ok(Some(object)),
+            None => self.get(gvr, namespace, name).await,
+        }
     }
 }

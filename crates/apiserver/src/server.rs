@@ -56,6 +56,7 @@ pub(crate) struct Inner {
     pub(crate) feeds: crate::feeds::Feeds,
     pub(crate) health: Health,
     pub(crate) metrics: Metrics,
+    pub(crate) peers: Option<crate::peers::Peers>,
     /// Feeds and streams, ended with the server.
     pub(crate) tasks: crate::tasks::Tasks,
 }

@@ -19,6 +19,7 @@ use crate::{
     live::Live,
     metrics::Metrics,
     openapi::Documents,
+    peers,
     server::{ApiServer, Inner},
     tasks::Tasks,
 };
@@ -52,6 +53,7 @@ impl ApiServer {
         let catalog = Catalog::of(live.registry.resources());
         let server = Self {
             inner: Arc::new(Inner {
+                peers: peers::Peers::of(&config),
                 config,
                 live,
                 chain,
@@ -73,6 +75,7 @@ impl ApiServer {
         server.bootstrap().await.map_err(StartError::Bootstrap)?;
         server.inner.health.bootstrapped.store(true, Ordering::Release);
         feeds::start(&server).await;
+        server.join_peers().await.map_err(StartError::Bootstrap)?;
         let registry = server.inner.live.registry.clone();
         server.inner.tasks.spawn("event expiry", async move { registry.expire_events().await });
         Ok(server)

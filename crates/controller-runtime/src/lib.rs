@@ -8,6 +8,7 @@
 mod backoff;
 mod cache;
 mod controller;
+mod election;
 mod entry;
 mod informers;
 mod key;
@@ -23,6 +24,7 @@ mod tasks;
 pub use backoff::Backoff;
 pub use cache::Cache;
 pub use controller::{Controller, DEFAULT_WORKERS, Error, Next, Watch, run};
+pub use election::Election;
 pub use entry::{Entry, Header, Owner};
 pub use informers::{Informers, Scope};
 pub use key::Key;

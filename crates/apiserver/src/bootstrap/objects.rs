@@ -83,7 +83,13 @@ pub(super) fn kubernetes_service() -> (Gvr, Object) {
 }
 
 /// Where that Service leads.
-pub(super) fn kubernetes_endpoints(address: IpAddr, port: u16) -> Vec<(Gvr, Object)> {
+pub(crate) fn kubernetes_endpoints(addresses: &[IpAddr], port: u16) -> Vec<(Gvr, Object)> {
+    // A loopback address cannot stand in endpoints: nobody but this machine would reach it.
+    let reachable = || addresses.iter().filter(|address| !address.is_loopback());
+    let Some(first) = reachable().next() else { return Vec::new() };
+    let listed: Vec<Value> = reachable().map(|address| json!({"ip": address.to_string()})).collect();
+    let endpoint = |address: &IpAddr| json!({"addresses": [address.to_string()], "conditions": {"ready": true}});
+    let ready: Vec<Value> = reachable().map(endpoint).collect();
     let endpoints = json!({
         "apiVersion": "v1",
         "kind": "Endpoints",
@@ -92,7 +98,7 @@ pub(super) fn kubernetes_endpoints(address: IpAddr, port: u16) -> Vec<(Gvr, Obje
             "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"},
         },
         "subsets": [{
-            "addresses": [{"ip": address.to_string()}],
+            "addresses": listed,
             "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
         }],
     });
@@ -103,14 +109,10 @@ pub(super) fn kubernetes_endpoints(address: IpAddr, port: u16) -> Vec<(Gvr, Obje
             "name": "kubernetes", "namespace": "default",
             "labels": {"kubernetes.io/service-name": "kubernetes"},
         },
-        "addressType": if address.is_ipv4() { "IPv4" } else { "IPv6" },
-        "endpoints": [{"addresses": [address.to_string()], "conditions": {"ready": true}}],
+        "addressType": if first.is_ipv4() { "IPv4" } else { "IPv6" },
+        "endpoints": ready,
         "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
     });
-    // A loopback address cannot stand in endpoints: nobody but this machine would reach it.
-    if address.is_loopback() {
-        return Vec::new();
-    }
     vec![(("", "v1", "endpoints"), object(endpoints)), (("discovery.k8s.io", "v1", "endpointslices"), object(slice))]
 }
 

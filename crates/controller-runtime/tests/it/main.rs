@@ -1,6 +1,8 @@
 //! Informers against a server that misbehaves as it is told.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod election;
+
 use std::{
     convert::Infallible,
     sync::{Arc, Mutex},
