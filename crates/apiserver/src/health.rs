@@ -20,6 +20,7 @@ const CHECKS: &[Check] = &[
     Check { name: "ping", livez: true, passes: |_| true },
     Check { name: "log", livez: true, passes: |_| true },
     Check { name: "etcd", livez: true, passes: |health| health.stored.load(Ordering::Acquire) },
+    Check { name: "etcd-readiness", livez: false, passes: |health| health.stored.load(Ordering::Acquire) },
     Check { name: "informer-sync", livez: false, passes: |health| health.synced.load(Ordering::Acquire) },
     Check {
         name: "poststarthook/rbac/bootstrap-roles",

@@ -83,7 +83,7 @@ impl ApiServer {
             Page::Index => self.negotiated_page(&cx, Views::None, |_| Some(self.index())),
             Page::CoreVersions => self.discovery_root(&cx, true),
             Page::Groups => self.discovery_root(&cx, false),
-            Page::Health => self.health().answer(&path, &cx.query).unwrap_or_else(respond::not_found_page),
+            Page::Health => self.health().await.answer(&path, &cx.query).unwrap_or_else(respond::not_found_page),
             Page::Metrics => respond::bytes(
                 StatusCode::OK,
                 "text/plain; version=0.0.4; charset=utf-8",

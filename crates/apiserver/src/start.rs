@@ -86,15 +86,16 @@ impl ApiServer {
         self.inner.metrics.register(register);
     }
 
-    /// Whether `/readyz` answers ok.
+    /// Whether `/readyz` answers ok, as far as was last asked of the store.
     pub fn is_ready(&self) -> bool {
-        self.health().is_ready()
+        self.inner.health.stopping.store(self.inner.tasks.stopping().is_cancelled(), Ordering::Release);
+        self.inner.health.is_ready()
     }
 
     /// What the health checks look at, as it is now.
-    pub(crate) fn health(&self) -> &Health {
+    pub(crate) async fn health(&self) -> &Health {
         let health = &self.inner.health;
-        health.stored.store(self.inner.live.registry.is_store_well(), Ordering::Release);
+        health.stored.store(self.inner.live.registry.is_store_well().await, Ordering::Release);
         health.stopping.store(self.inner.tasks.stopping().is_cancelled(), Ordering::Release);
         health
     }

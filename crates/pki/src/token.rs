@@ -92,6 +92,11 @@ impl std::fmt::Debug for TokenKey {
 }
 
 impl TokenKey {
+    /// What tokens name the key by; made of its public half.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// A new key, and its PEM to keep.
     pub fn generate() -> Result<(Self, String), TokenError> {
         let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())

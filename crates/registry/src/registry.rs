@@ -49,6 +49,9 @@ impl Listed {
     }
 }
 
+/// How long etcd may take to answer before it counts as away, as upstream's health checks have it.
+const STORE_PATIENCE: Duration = Duration::from_secs(2);
+
 type Result<T> = std::result::Result<T, Status>;
 
 /// Every resource goes through here. Cheap to clone.
@@ -93,12 +96,15 @@ impl Registry {
         &self.inner.services
     }
 
-    /// Whether the store takes writes, as far as it knows by itself. A full disk counts as well: reads go on, and writes
-    /// too as soon as there is space.
-    pub fn is_store_well(&self) -> bool {
-        match self.store().health().writes {
-            Writes::Ok | Writes::NoSpace => true,
-            Writes::Poisoned | Writes::Unavailable | Writes::Stopped => false,
+    /// Whether the store takes writes. A full disk counts as well: reads go on, and writes too as soon as there is
+    /// space. Etcd is asked.
+    pub async fn is_store_well(&self) -> bool {
+        let health = self.store().health();
+        match (health.writes, health.etcd) {
+            (_, Some(etcd)) if etcd.is_over => false,
+            (_, Some(_)) => matches!(tokio::time::timeout(STORE_PATIENCE, self.store().current()).await, Ok(Ok(_))),
+            (Writes::Ok | Writes::NoSpace, None) => true,
+            (Writes::Poisoned | Writes::Unavailable | Writes::Stopped, None) => false,
         }
     }
 

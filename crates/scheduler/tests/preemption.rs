@@ -37,6 +37,7 @@ async fn server(folder: &std::path::Path, stop: &CancellationToken) -> ApiServer
         issuer,
         token_key: Arc::new(pki.token_key("sa").unwrap()),
         client_ca_pem: authority.certificate_pem().to_owned(),
+        hostname: None,
         kubelet_tls: Arc::new(pki::client_config(authority.certificate_pem(), Some(&kubelet)).unwrap()),
     };
     ApiServer::start(config, registry, &gate, stop.clone()).await.unwrap()

@@ -18,9 +18,15 @@ pub(crate) fn user() -> UserInfo {
     UserInfo::new("system:knarr", &["system:masters"])
 }
 
-/// Brings the objects of the cluster DNS to what they shall be, by server-side apply.
-pub(crate) async fn install_dns(client: &Client, service_ip: IpAddr, endpoint: SocketAddr) -> anyhow::Result<()> {
-    for (path, object) in dns_objects(service_ip, endpoint) {
+/// Brings the objects of the cluster DNS to what they shall be, by server-side apply. `slice` is the EndpointSlice in
+/// which this server's DNS stands.
+pub(crate) async fn install_dns(
+    client: &Client,
+    service_ip: IpAddr,
+    endpoint: SocketAddr,
+    slice: &str,
+) -> anyhow::Result<()> {
+    for (path, object) in dns_objects(service_ip, endpoint, slice) {
         let request = http_request(&format!("{path}?fieldManager={MANAGER}&force=true"), &object)?;
         client.bytes(request).await.with_context(|| format!("apply {path}"))?;
     }
@@ -35,7 +41,7 @@ fn http_request(path: &str, object: &Value) -> anyhow::Result<http::Request<Body
 }
 
 /// Each with its path.
-fn dns_objects(service_ip: IpAddr, endpoint: SocketAddr) -> [(String, Value); 5] {
+fn dns_objects(service_ip: IpAddr, endpoint: SocketAddr, slice: &str) -> [(String, Value); 5] {
     let (namespace, account) = DNS_ACCOUNT;
     let labels =
         json!({"k8s-app": "kube-dns", "kubernetes.io/cluster-service": "true", "kubernetes.io/name": "CoreDNS"});
@@ -73,9 +79,9 @@ fn dns_objects(service_ip: IpAddr, endpoint: SocketAddr) -> [(String, Value); 5]
                 "spec": {"clusterIP": service_ip.to_string(), "ports": service_ports}}),
         ),
         (
-            format!("/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices/kube-dns"),
+            format!("/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices/{slice}"),
             json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-                "metadata": {"name": "kube-dns", "namespace": namespace, "labels": {
+                "metadata": {"name": slice, "namespace": namespace, "labels": {
                     "kubernetes.io/service-name": "kube-dns", "endpointslice.kubernetes.io/managed-by": MANAGER}},
                 "addressType": "IPv4", "ports": slice_ports,
                 "endpoints": [{"addresses": [endpoint.ip().to_string()], "conditions": {"ready": true}}]}),

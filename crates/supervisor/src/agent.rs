@@ -166,7 +166,7 @@ fn known_cluster(node: &mut NodeConfig) -> anyhow::Result<Option<ClusterConfig>>
 }
 
 /// The Node must be there to get a subnet; the kubelet fills it in later.
-async fn register(client: &Client, name: &str) -> anyhow::Result<()> {
+pub(crate) async fn register(client: &Client, name: &str) -> anyhow::Result<()> {
     let labels = [("kubernetes.io/hostname".to_owned(), name.to_owned())].into();
     let metadata = ObjectMeta { name: Some(name.to_owned()), labels: Some(labels), ..ObjectMeta::default() };
     let node = Node { metadata, ..Node::default() };
@@ -177,7 +177,8 @@ async fn register(client: &Client, name: &str) -> anyhow::Result<()> {
     }
 }
 
-async fn subnet(client: &Client, name: &str) -> anyhow::Result<String> {
+/// The subnet the controllers give this node; waits for it.
+pub(crate) async fn subnet(client: &Client, name: &str) -> anyhow::Result<String> {
     let of = |node: &Node| node.spec.as_ref().and_then(|s| s.pod_cidr.clone());
     let given = async {
         let api = client.all::<Node>();

@@ -5,7 +5,7 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use kubelet::Housekeeping;
 
-use crate::{Cidr, JoinToken, SnapshotConfig, address};
+use crate::{Cidr, DatastoreConfig, JoinToken, SnapshotConfig, address};
 
 /// What all parts agree on.
 #[derive(Clone, Debug)]
@@ -42,6 +42,8 @@ pub struct ApiServerConfig {
     pub snapshots: SnapshotConfig,
     /// Upstream's `EncryptionConfiguration`; one is made in the data folder if none is named.
     pub encryption: Option<PathBuf>,
+    /// Etcd; the data folder holds the cluster if none is named.
+    pub datastore: Option<DatastoreConfig>,
     pub cluster: ClusterConfig,
 }
 
@@ -55,6 +57,7 @@ impl ApiServerConfig {
             kubeconfig: data_dir.join("admin.kubeconfig"),
             snapshots: SnapshotConfig::new(&data_dir),
             encryption: None,
+            datastore: None,
             data_dir,
             bind_address: IpAddr::from([0, 0, 0, 0]),
             secure_port: Self::SECURE_PORT,

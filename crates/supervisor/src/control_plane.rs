@@ -12,7 +12,7 @@ use controller_runtime::Tasks;
 use registry::{Registry, Resources};
 use store::{Store, StoreConfig};
 
-use crate::{ApiServerConfig, certificates::Certificates, snapshots, store_control};
+use crate::{ApiServerConfig, DatastoreConfig, certificates::Certificates, datastore, snapshots, store_control};
 
 pub(crate) struct ControlPlane {
     server: ApiServer,
@@ -23,6 +23,12 @@ pub(crate) struct ControlPlane {
 impl ControlPlane {
     /// Returns when the server answers on its port and is ready.
     pub(crate) async fn start(mut config: ApiServerConfig, tasks: &Tasks) -> anyhow::Result<Self> {
+        match &config.datastore {
+            Some(datastore) => {
+                datastore::check_folder(datastore, &config.data_dir, config.encryption.is_some()).await?;
+            }
+            None => datastore::check_not_elsewhere(&config.data_dir)?,
+        }
         let certificates = Arc::new(Certificates::open(&config)?);
         let bind = SocketAddr::new(config.bind_address, config.secure_port);
         let tls = pki::server_config(certificates.serving.clone(), certificates.ca_pem())?;
@@ -33,10 +39,7 @@ impl ControlPlane {
         let address = listener.address().context("ask for the port")?;
         config.secure_port = address.port();
 
-        let store = Store::open(StoreConfig {
-            seal: Some(encryption::open(config.encryption.as_deref(), &config.data_dir, &Resources::built_in())?),
-            ..StoreConfig::new(store_control::store_dir(&config.data_dir))
-        })?;
+        let store = open_store(&config, &certificates).await?;
         store_control::listen(&store, &config.data_dir, tasks)?;
         snapshots::start(&store, config.snapshots.clone(), tasks);
         let gate = Gate::new();
@@ -60,12 +63,32 @@ impl ControlPlane {
 
     /// A client in this process, which passes the same authorization and admission as every other.
     pub(crate) fn client(&self, user: UserInfo) -> Client {
-        Client::in_process(self.server.clone(), user)
+        self.clients()(user)
+    }
+
+    /// Makes such clients.
+    pub(crate) fn clients(&self) -> impl Fn(UserInfo) -> Client + Clone + Send + Sync + 'static {
+        let server = self.server.clone();
+        move |user| Client::in_process(server.clone(), user)
     }
 
     pub(crate) async fn close(self) {
+        self.server.leave().await;
         self.store.close().await;
     }
+}
+
+/// The store of the configuration, local or on etcd, with this server's right to it.
+async fn open_store(config: &ApiServerConfig, certificates: &Certificates) -> anyhow::Result<Store> {
+    let prefix = config.datastore.as_ref().map(DatastoreConfig::prefix);
+    let seal = encryption::open(config.encryption.as_deref(), &config.data_dir, prefix, &Resources::built_in())?;
+    let Some(datastore) = &config.datastore else {
+        let config = StoreConfig::new(store_control::store_dir(&config.data_dir));
+        return Ok(Store::open(StoreConfig { seal: Some(seal), ..config })?);
+    };
+    let store = datastore::connect(datastore, Some(seal)).await?;
+    datastore::claim(&store, datastore, &config.data_dir, certificates).await?;
+    Ok(store)
 }
 
 fn server_config(config: &ApiServerConfig, certificates: &Certificates) -> anyhow::Result<apiserver::Config> {
@@ -80,6 +103,11 @@ fn server_config(config: &ApiServerConfig, certificates: &Certificates) -> anyho
         issuer,
         token_key: certificates.token_key.clone(),
         client_ca_pem: certificates.ca_pem().to_owned(),
+        hostname: config.datastore.is_some().then(hostname).transpose()?,
         kubelet_tls: Arc::new(kubelet_tls),
     })
+}
+
+fn hostname() -> anyhow::Result<String> {
+    Ok(nix::unistd::gethostname().context("ask for the machine's name")?.to_string_lossy().to_lowercase())
 }

@@ -156,7 +156,7 @@ impl Identity {
         Self {
             certificate_authority: hash(certificates.ca_pem()),
             kubelet_authority: hash(certificates.kubelet_ca_pem()),
-            service_account_key: hash(&certificates.token_key.key_id()),
+            service_account_key: hash(certificates.token_key.id()),
         }
     }
 }

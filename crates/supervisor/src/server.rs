@@ -4,11 +4,12 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Context, ensure};
 use apimachinery::UserInfo;
-use controller_runtime::Tasks;
+use client::Client;
+use controller_runtime::{Election, Tasks};
 use tokio::time::Instant;
 
 use crate::{
-    ApiServerConfig, ServerConfig, addons,
+    ApiServerConfig, ServerConfig, addons, agent,
     control_plane::ControlPlane,
     node::{self, KubeletTls},
     pid_file::PidFile,
@@ -64,19 +65,23 @@ pub async fn apiserver(config: ApiServerConfig) -> anyhow::Result<Running> {
 /// A whole cluster on this machine: the control plane and a node. Returns when the node is ready.
 pub async fn server(config: ServerConfig) -> anyhow::Result<Running> {
     let began = Instant::now();
-    let ServerConfig { signing_duration, apiserver, node } = config;
+    let ServerConfig { signing_duration, apiserver, mut node } = config;
     check(&apiserver)?;
     requirements::check()?;
     let cluster = apiserver.cluster.clone();
     let tasks = Tasks::new();
     let kubeconfig = apiserver.kubeconfig.clone();
     let pid_file = PidFile::write(&apiserver.data_dir)?;
-    let (control_plane, runtime) =
-        tokio::try_join!(ControlPlane::start(apiserver, &tasks), node::start_runtime(&cluster, &node))?;
-    tracing::info!(after_ms = began.elapsed().as_millis(), "control plane and container runtime ready");
+    let shared = apiserver.datastore.is_some();
+    let start_runtime = async {
+        // Of several servers each has a subnet that it is given.
+        if shared { Ok(None) } else { node::start_runtime(&cluster, &node).await.map(Some) }
+    };
+    let (control_plane, runtime) = tokio::try_join!(ControlPlane::start(apiserver, &tasks), start_runtime)?;
+    tracing::info!(after_ms = began.elapsed().as_millis(), "control plane ready");
 
     let certificates = control_plane.certificates.clone();
-    let clients = |user: UserInfo| control_plane.client(user);
+    let clients = control_plane.clients();
     let controllers = controllers::Config {
         root_ca_pem: certificates.ca_pem().to_owned(),
         workers: CONTROLLER_WORKERS,
@@ -91,8 +96,17 @@ pub async fn server(config: ServerConfig) -> anyhow::Result<Running> {
             node_prefix: node::NODE_PREFIX.max(cluster.pod_cidr.prefix),
         }),
     };
-    controllers::start(clients, &tasks, controllers);
-    scheduler::Scheduler::start(clients(UserInfo::new("system:kube-scheduler", &[])), &node.name, &tasks);
+    start_leading(shared, &clients, controllers, &node.name, &tasks);
+    let runtime = match runtime {
+        Some(runtime) => runtime,
+        None => {
+            let kubelet = clients(node::kubelet_user(&node));
+            agent::register(&kubelet, &node.name).await?;
+            let subnet = agent::subnet(&kubelet, &node.name).await?;
+            node.pod_range = Some(subnet.parse().context("the subnet of this node")?);
+            node::start_runtime(&cluster, &node).await?
+        }
+    };
 
     let tls = KubeletTls {
         serving: certificates.kubelet_serving(&node)?,
@@ -108,15 +122,52 @@ pub async fn server(config: ServerConfig) -> anyhow::Result<Running> {
         // The right to read comes first: a refused list is tried again only later.
         let service_ip = node::dns_service_ip(&cluster)?.into();
         let client = control_plane.client(addons::user());
-        addons::install_dns(&client, service_ip, dns_address).await?;
+        let slice = if shared { format!("kube-dns-{}", node.name) } else { "kube-dns".to_owned() };
+        addons::install_dns(&client, service_ip, dns_address, &slice).await?;
         addons::install_joining(&client, &cluster).await?;
         let (namespace, account) = addons::DNS_ACCOUNT;
         cluster_dns::start(dns, clients(UserInfo::service_account(namespace, account)), &tasks).await?;
         Ok(())
     };
-    tokio::try_join!(start_dns, node::start(&cluster, &node, runtime, tls, clients, &tasks))?;
+    tokio::try_join!(start_dns, node::start(&cluster, &node, runtime, tls, &clients, &tasks))?;
     tracing::info!(after_ms = began.elapsed().as_millis(), "cluster ready");
     Ok(Running { control_plane: Some(control_plane), tasks, kubeconfig: Some(kubeconfig), _pid_file: Some(pid_file) })
+}
+
+/// Starts what only one process of a cluster may do: at once where there is only one, else when it is elected.
+fn start_leading(
+    shared: bool,
+    clients: &(impl Fn(UserInfo) -> Client + Clone + Send + Sync + 'static),
+    config: controllers::Config,
+    node: &str,
+    tasks: &Tasks,
+) {
+    const MANAGER: &str = "kube-controller-manager";
+    const SCHEDULER: &str = "kube-scheduler";
+    let user = |component: &str| UserInfo::new(format!("system:{component}"), &[]);
+    let (of_controllers, of_scheduler) = (clients.clone(), clients(user(SCHEDULER)));
+    let lead_controllers = move |term: &Tasks| controllers::start(&of_controllers, term, config.clone());
+    let host = node.to_owned();
+    let lead_scheduler = move |term: &Tasks| scheduler::Scheduler::start(of_scheduler.clone(), &host, term);
+    if !shared {
+        lead_controllers(tasks);
+        lead_scheduler(tasks);
+        return;
+    }
+    let election = |component: &str| Election {
+        client: clients(user(component)),
+        namespace: "kube-system".to_owned(),
+        name: component.to_owned(),
+        identity: format!("{node}_{}", unique()),
+    };
+    election(MANAGER).start(tasks, lead_controllers);
+    election(SCHEDULER).start(tasks, lead_scheduler);
+}
+
+/// What no other process is called by.
+fn unique() -> String {
+    let bytes: [u8; 16] = rand::random();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Ends the daemon of this data folder if it runs, and removes what its node left in the kernel. The data stay.

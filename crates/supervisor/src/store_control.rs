@@ -5,7 +5,7 @@
 
 use std::{
     io,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -32,8 +32,11 @@ pub(crate) fn store_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("store")
 }
 
+/// In the folder of the store, or in one of its own where the store is on etcd.
 fn socket(data_dir: &Path) -> PathBuf {
-    store_dir(data_dir).join("control.sock")
+    let local = store_dir(data_dir);
+    let dir = if local.is_dir() { local } else { data_dir.join("etcd") };
+    dir.join("control.sock")
 }
 
 /// Clients at a time; more wait in the kernel's queue.
@@ -105,8 +108,13 @@ impl StoreStatus {
 /// Opens the door of a store that is open, so that nobody else uses the folder.
 pub(crate) fn listen(store: &Store, data_dir: &Path, tasks: &Tasks) -> anyhow::Result<()> {
     const OWNER_ONLY: u32 = 0o600;
+    const OWNER_DIR: u32 = 0o700;
     let path = socket(data_dir);
     let failed = || format!("listen on {}", path.display());
+    if let Some(parent) = path.parent() {
+        let made = std::fs::DirBuilder::new().recursive(true).mode(OWNER_DIR).create(parent);
+        made.with_context(failed)?;
+    }
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).with_context(failed),
         _ => {}

@@ -53,6 +53,7 @@ impl Cluster {
             issuer,
             token_key: Arc::new(pki.token_key("sa")?),
             client_ca_pem: authority.certificate_pem().to_owned(),
+            hostname: None,
             kubelet_tls: Arc::new(pki::client_config(authority.certificate_pem(), Some(&kubelet_client))?),
         };
         let stop = CancellationToken::new();

@@ -67,6 +67,7 @@ impl Cluster {
             issuer,
             token_key: Arc::new(pki.token_key("sa").unwrap()),
             client_ca_pem: authority.certificate_pem().to_owned(),
+            hostname: None,
             kubelet_tls: Arc::new(pki::client_config(authority.certificate_pem(), None).unwrap()),
         };
         let stop = CancellationToken::new();

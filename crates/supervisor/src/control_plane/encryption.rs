@@ -61,8 +61,14 @@ impl std::fmt::Debug for KeyConfiguration {
     }
 }
 
-/// What encrypts the store of this data folder: as the file says, or secrets with a key of its own.
-pub(super) fn open(given: Option<&Path>, data_dir: &Path, resources: &Resources) -> anyhow::Result<Arc<dyn Seal>> {
+/// What encrypts the store of this data folder: as the file says, or secrets with a key of its own. `prefix` is what
+/// keys begin with in etcd, where they begin otherwise than here.
+pub(crate) fn open(
+    given: Option<&Path>,
+    data_dir: &Path,
+    prefix: Option<Vec<u8>>,
+    resources: &Resources,
+) -> anyhow::Result<Arc<dyn Seal>> {
     let path = match given {
         Some(path) => path.to_owned(),
         None => own(data_dir)?,
@@ -74,7 +80,7 @@ pub(super) fn open(given: Option<&Path>, data_dir: &Path, resources: &Resources)
     ensure!(mode & 0o077 == 0, "{} can be read by others (mode {mode:o}): chmod 600 it", failed());
     let text = std::fs::read_to_string(&path).with_context(failed)?;
     let sealer = parse(&text, resources).with_context(failed)?;
-    Ok(Arc::new(sealer))
+    Ok(Arc::new(sealer.below(prefix)))
 }
 
 /// The data folder's own configuration, made with a fresh key if it is not there.

@@ -1,6 +1,6 @@
 //! The cipher, and which key is for what.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -12,6 +12,8 @@ use store::{Seal, Unsealable};
 
 /// What every encrypted value begins with. No object does: they are JSON.
 const MARK: &[u8] = b"k8s:enc:";
+/// What the keys of all objects begin with here.
+const ROOT: &[u8] = b"/registry/";
 
 pub(super) fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
     let mut bytes = [0; N];
@@ -76,11 +78,26 @@ pub(super) enum Provider {
 #[derive(Debug)]
 pub(super) struct Sealer {
     by_prefix: Vec<(Vec<u8>, Arc<[Provider]>)>,
+    /// What keys begin with where the values lie, if that is not [`ROOT`].
+    elsewhere: Option<Vec<u8>>,
 }
 
 impl Sealer {
     pub(super) fn new(by_prefix: Vec<(Vec<u8>, Arc<[Provider]>)>) -> Self {
-        Self { by_prefix }
+        Self { by_prefix, elsewhere: None }
+    }
+
+    /// The same for values that lie below another prefix.
+    pub(super) fn below(self, prefix: Option<Vec<u8>>) -> Self {
+        Self { elsewhere: prefix.filter(|prefix| prefix != ROOT), ..self }
+    }
+
+    /// The associated data: the key by which the value lies there, as upstream has it.
+    fn bound_to<'a>(&self, key: &'a [u8]) -> Cow<'a, [u8]> {
+        match (&self.elsewhere, key.strip_prefix(ROOT)) {
+            (Some(prefix), Some(rest)) => Cow::Owned([prefix, rest].concat()),
+            _ => Cow::Borrowed(key),
+        }
     }
 
     fn providers(&self, key: &[u8]) -> Option<&[Provider]> {
@@ -91,7 +108,7 @@ impl Sealer {
 impl Seal for Sealer {
     fn seal(&self, key: &[u8], value: &[u8]) -> Option<Vec<u8>> {
         match self.providers(key)?.first()? {
-            Provider::AesGcm(cipher) => Some(cipher.seal(key, value)),
+            Provider::AesGcm(cipher) => Some(cipher.seal(&self.bound_to(key), value)),
             Provider::Identity => None,
         }
     }
@@ -114,7 +131,7 @@ impl Seal for Sealer {
         providers
             .iter()
             .find_map(|provider| match provider {
-                Provider::AesGcm(cipher) => cipher.open(key, &stored),
+                Provider::AesGcm(cipher) => cipher.open(&self.bound_to(key), &stored),
                 Provider::Identity => None,
             })
             .unwrap_or(Err(Unsealable::UnknownKey))
