@@ -206,7 +206,11 @@ pub(crate) async fn claim(
 }
 
 /// A cluster that upstream's servers wrote names its authority too.
-fn check_upstream(published: Option<&[u8]>, certificates: &Certificates, config: &DatastoreConfig) -> anyhow::Result<()> {
+fn check_upstream(
+    published: Option<&[u8]>,
+    certificates: &Certificates,
+    config: &DatastoreConfig,
+) -> anyhow::Result<()> {
     let Some(published) = published else { return Ok(()) };
     let map: serde_json::Value = serde_json::from_slice(published).context("extension-apiserver-authentication")?;
     let authority = map["data"]["client-ca-file"].as_str().unwrap_or_default();

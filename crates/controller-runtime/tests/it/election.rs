@@ -32,7 +32,8 @@ impl Lease {
                 "reason": reason, "message": reason, "code": code});
             (code, status)
         };
-        let version = |lease: &Value| lease["metadata"]["resourceVersion"].as_str().unwrap_or("0").parse::<u64>().unwrap();
+        let version =
+            |lease: &Value| lease["metadata"]["resourceVersion"].as_str().unwrap_or("0").parse::<u64>().unwrap();
         match (method.as_str(), lease.clone()) {
             ("GET", Some(lease)) => (200, lease),
             ("POST", Some(_)) => refuse(409, "AlreadyExists"),
