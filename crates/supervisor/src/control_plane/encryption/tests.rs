@@ -77,13 +77,27 @@ fn what_is_wrong_is_named_and_no_secret_shown() {
 #[test]
 fn a_data_folder_gets_a_key_of_its_own_that_only_its_owner_can_read() {
     let dir = tempfile::tempdir().unwrap();
-    let seal = open(None, dir.path(), &Resources::built_in()).unwrap();
+    let seal = open(None, dir.path(), None, &Resources::built_in()).unwrap();
     let sealed = seal.seal(SECRET, b"{}").unwrap();
-    let again = open(None, dir.path(), &Resources::built_in()).unwrap();
+    let again = open(None, dir.path(), None, &Resources::built_in()).unwrap();
     assert_eq!(again.open(SECRET, sealed.into()).unwrap(), "{}");
     let path = dir.path().join("encryption.yaml");
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-    let refused = open(None, dir.path(), &Resources::built_in()).unwrap_err();
+    let refused = open(None, dir.path(), None, &Resources::built_in()).unwrap_err();
     assert!(format!("{refused:#}").contains("chmod 600"), "{refused:#}");
+}
+
+#[test]
+fn what_lies_below_another_prefix_is_bound_to_its_key_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let here = open(None, dir.path(), None, &Resources::built_in()).unwrap();
+    let there = open(None, dir.path(), Some(b"/blue/".to_vec()), &Resources::built_in()).unwrap();
+    let same = open(None, dir.path(), Some(b"/registry/".to_vec()), &Resources::built_in()).unwrap();
+    let key = b"/registry/secrets/n/a";
+    let sealed = Bytes::from(there.seal(key, b"{}").unwrap());
+    assert_eq!(there.open(key, sealed.clone()).unwrap(), "{}");
+    assert!(here.open(key, sealed).is_err());
+    let plain = Bytes::from(here.seal(key, b"{}").unwrap());
+    assert_eq!(same.open(key, plain).unwrap(), "{}");
 }
