@@ -36,7 +36,9 @@ pub(crate) fn of_store(error: &WriteError) -> Status {
 pub(crate) fn of_read(error: &ReadError) -> Status {
     match error {
         ReadError::Unavailable(trouble) => of_trouble(trouble),
-        ReadError::Behind { wanted, reached } => too_large_version(wanted.0, reached.0),
+        ReadError::Behind { wanted, reached } | ReadError::Future { wanted, newest: reached } => {
+            too_large_version(wanted.0, reached.0)
+        }
         ReadError::Stopped => Status::service_unavailable(error.to_string()),
     }
 }

@@ -170,12 +170,11 @@ impl Etcd {
         self.reached(due).await
     }
 
-    /// Somebody who has seen a revision has seen it at a quorum; so it will come. If the number is made up, it will not.
+    /// Somebody who has seen a revision has seen it at a quorum: if that does not have it, it was made up.
     pub(crate) async fn not_before(&self, wanted: Revision) -> Result<Snapshot, ReadError> {
-        let current = self.current().await?;
-        match current.revision() {
-            reached if reached < wanted => Err(ReadError::Behind { wanted, reached }),
-            _ => Ok(current),
+        match self.current().await? {
+            current if current.revision() < wanted => Err(ReadError::Future { wanted, newest: current.revision() }),
+            current => Ok(current),
         }
     }
 
@@ -203,7 +202,9 @@ impl Etcd {
     pub(crate) async fn rewrite(&self) -> Result<Revision, WriteError> {
         let current = self.current().await.map_err(|error| match error {
             ReadError::Unavailable(trouble) => WriteError::Unavailable(trouble),
-            ReadError::Behind { wanted, reached } => WriteError::Unavailable(EtcdTrouble::Behind { wanted, reached }),
+            ReadError::Behind { wanted, reached } | ReadError::Future { wanted, newest: reached } => {
+                WriteError::Unavailable(EtcdTrouble::Behind { wanted, reached })
+            }
             ReadError::Stopped => WriteError::Stopped,
         })?;
         let mut revision = current.revision();

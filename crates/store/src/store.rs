@@ -92,13 +92,13 @@ impl Store {
         }
     }
 
-    /// All keys at `revision` or later: what somebody needs who has seen it at another server. With a local store a
-    /// revision that is yet to come is an error at once, with etcd it is waited for, with a bound.
+    /// All keys at `revision` or later: what somebody needs who has seen it at another server. `Future` says that
+    /// nobody can have seen it; with etcd a quorum was asked.
     pub async fn not_before(&self, revision: Revision) -> Result<Snapshot, ReadError> {
         let snapshot = self.snapshot();
         match &self.backend {
             _ if snapshot.revision() >= revision => Ok(snapshot),
-            Backend::Local(_) => Err(ReadError::Behind { wanted: revision, reached: snapshot.revision() }),
+            Backend::Local(_) => Err(ReadError::Future { wanted: revision, newest: snapshot.revision() }),
             Backend::Etcd(etcd) => etcd.not_before(revision).await,
         }
     }

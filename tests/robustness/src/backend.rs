@@ -1,5 +1,5 @@
 //! What is tested, as its clients see it: the store in this process, the store in a process that can be killed, the
-//! API server, and later etcd behind it.
+//! API server, stores on one etcd.
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 pub mod api_server;
 pub mod child;
 pub mod local;
+pub mod servers;
 
 /// The position of a transaction; zero is none.
 pub type Revision = u64;
@@ -128,6 +129,10 @@ pub trait Backend: Send + Sync {
     async fn watch(&self, prefix: &str, after: Revision) -> Result<Box<dyn Following>, Unread>;
     /// Lets go of the history before `revision`.
     async fn compact(&self, revision: Revision);
+    /// Whether a backend that is gone, or does not know what became of a write, is asked again in the same life.
+    fn comes_back(&self) -> bool {
+        false
+    }
     /// Whether a transaction may have more than one key, and may be a put.
     fn has_transactions(&self) -> bool {
         true

@@ -3,6 +3,7 @@
 use crate::{clock::Dice, traffic::Life};
 
 pub mod api_server;
+pub mod etcd;
 pub mod kill;
 pub mod memory;
 

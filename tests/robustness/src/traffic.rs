@@ -82,11 +82,16 @@ impl Life {
             let call = self.call(&mut dice, &mut known);
             match timeout(PATIENCE, call).await {
                 Ok(true) => {}
+                Ok(false) if self.backend.comes_back() => self.pause().await,
                 Ok(false) => return self.end(),
                 Err(_) => panic!("a call was not answered in {PATIENCE:?}"),
             }
             tokio::task::yield_now().await;
         }
+    }
+
+    async fn pause(&self) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 
     /// One random call; false when the backend is gone.
@@ -198,6 +203,10 @@ impl Life {
                     continue;
                 }
                 Err(Unread::Future) => return self.is_future(after),
+                Err(Unread::Gone) if self.backend.comes_back() => {
+                    self.pause().await;
+                    continue;
+                }
                 Err(Unread::Gone) => return,
             };
             let log = WatchLog { prefix: prefix.to_owned(), after, opened, said: Vec::new() };
@@ -278,22 +287,39 @@ impl Life {
                 Ok(watch) => {
                     return Some((watch, WatchLog { prefix: String::new(), after, opened, said: Vec::new() }));
                 }
+                Err(Unread::Gone) if self.backend.comes_back() && !self.is_over() => self.pause().await,
                 Err(Unread::Gone) => return None,
                 Err(Unread::Future) => {
                     self.is_future(after);
                     return None;
                 }
-                Err(Unread::Compacted) => {
-                    let listing = self.backend.list("", None).await.ok()?;
-                    self.run.history.missed(after, listing.revision);
-                    self.run.told.store(listing.revision, Ordering::SeqCst);
-                }
+                Err(Unread::Compacted) => match self.backend.list("", None).await {
+                    Ok(listing) => {
+                        self.run.history.missed(after, listing.revision);
+                        self.run.told.store(listing.revision, Ordering::SeqCst);
+                    }
+                    Err(_) if self.backend.comes_back() && !self.is_over() => self.pause().await,
+                    Err(_) => return None,
+                },
             }
         }
     }
 
     /// Follows everything to the end of this life: what all the others are compared with.
     pub async fn recorder(self, mut watch: Box<dyn Following>, mut log: WatchLog) {
+        loop {
+            self.record(&mut *watch, log).await;
+            if !self.backend.comes_back() || self.is_over() {
+                return;
+            }
+            match self.open_recorder().await {
+                Some(again) => (watch, log) = again,
+                None => return,
+            }
+        }
+    }
+
+    async fn record(&self, watch: &mut dyn Following, mut log: WatchLog) {
         let after = log.after;
         while let Some(said) = watch.next().await {
             match &said {

@@ -92,6 +92,9 @@ pub enum ReadError {
     /// The state has not come so far in time.
     #[error("revision {wanted} is not here yet; the newest is {reached}")]
     Behind { wanted: Revision, reached: Revision },
+    /// Nobody has come so far.
+    #[error("revision {wanted} is in the future; the newest is {newest}")]
+    Future { wanted: Revision, newest: Revision },
     /// The store was closed.
     #[error("the store is closed")]
     Stopped,

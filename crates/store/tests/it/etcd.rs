@@ -61,7 +61,7 @@ async fn what_others_write_is_seen_and_a_read_is_never_stale() {
     assert!(one.snapshot_at(Revision(at)).is_ok(), "a moment at which only others wrote is one too");
     assert_eq!(one.snapshot().count(b""), 2, "the beacon is nobody's key");
     let unborn = two.not_before(Revision(at + 1_000_000)).await.err();
-    assert!(matches!(unborn, Some(ReadError::Behind { .. })), "{unborn:?}");
+    assert!(matches!(unborn, Some(ReadError::Future { .. })), "{unborn:?}");
 }
 
 #[tokio::test]

@@ -106,6 +106,7 @@ async fn read(store: Store, done: Arc<AtomicU64>, over: Arc<AtomicBool>) {
                 assert!(least == 0 || snapshot.get(b"steady").is_some());
             }
             Err(ReadError::Unavailable(_) | ReadError::Behind { .. } | ReadError::Stopped) => {}
+            Err(error @ ReadError::Future { .. }) => panic!("{error}"),
         }
         assert!(begun.elapsed() < Duration::from_secs(15), "a read took {:?}", begun.elapsed());
         tokio::time::sleep(Duration::from_millis(1)).await;

@@ -105,7 +105,12 @@ impl EtcdCluster {
 
     /// Runs this in a thread from where all members can be reached; what it starts is there too.
     pub fn inside<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
-        Network::of(self.switch.holder.id()).inside(act)
+        self.network().inside(act)
+    }
+
+    /// Where the clients are.
+    pub fn network(&self) -> Network {
+        Network::of(self.switch.holder.id())
     }
 
     /// Who leads, by asking the members that run and are reached.
@@ -185,5 +190,10 @@ impl EtcdCluster {
     #[track_caller]
     pub fn call(&self, number: usize, method: &str, body: &Value) -> Value {
         self.members[number].call(method, body)
+    }
+
+    /// The same where it may be refused.
+    pub fn try_call(&self, number: usize, method: &str, body: &Value) -> Result<Value, String> {
+        self.members[number].try_call(method, body)
     }
 }

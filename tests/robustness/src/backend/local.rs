@@ -20,13 +20,15 @@ impl Backend for Local {
                 key: text(&key),
                 current: Some(current.map(|kv| Version { value: text(&kv.value), revision: kv.mod_revision.0 })),
             },
-            Err(WriteError::NoSpace) => Written::Refused,
+            Err(WriteError::NoSpace | WriteError::Unavailable(_)) => Written::Refused,
+            // Done, and only not seen in time.
+            Err(WriteError::Unknown { revision: Some(revision), .. }) => Written::Done { revision: revision.0 },
             Err(_) => Written::Unknown,
         }
     }
 
     async fn get(&self, key: &str) -> Result<(Option<Version>, Option<Revision>), Unread> {
-        let snapshot = self.0.snapshot();
+        let snapshot = self.0.current().await.map_err(|_| Unread::Gone)?;
         let found = snapshot.get(key.as_bytes());
         let version = found.map(|kv| Version { value: text(&kv.value), revision: kv.mod_revision.0 });
         Ok((version, Some(snapshot.revision().0)))
@@ -34,7 +36,7 @@ impl Backend for Local {
 
     async fn list(&self, prefix: &str, at: Option<Revision>) -> Result<Listing, Unread> {
         let snapshot = match at {
-            None => self.0.snapshot(),
+            None => self.0.current().await.map_err(|_| Unread::Gone)?,
             Some(at) => self.0.snapshot_at(store::Revision(at)).map_err(unread)?,
         };
         let item = |kv: &std::sync::Arc<store::KeyValue>| {

@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod api_server;
+mod etcd;
 mod judge;
 mod store;

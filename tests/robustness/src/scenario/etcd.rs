@@ -1,0 +1,135 @@
+//! Two stores on an etcd of three members, of which one after the other is killed, paused and cut off.
+//!
+//! What is judged is what clients of both stores see together: etcd is trusted to be right, our image of it is not.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::json;
+use store::{EtcdConfig, Store};
+use testkit::EtcdCluster;
+use tokio::time::timeout;
+
+use super::{Load, Tasks, all};
+use crate::{
+    backend::{Backend, servers::Servers},
+    clock::Dice,
+    history::{Inner, Restart},
+    traffic::{Life, PATIENCE, Run},
+};
+
+/// Other servers' work: neither too often, nor never.
+const COMPACT_ONE_OF: u64 = 4;
+
+fn config(cluster: &EtcdCluster) -> EtcdConfig {
+    EtcdConfig {
+        root: Vec::new(),
+        prefix: b"/robustness/".to_vec(),
+        history_revisions: 3000,
+        compact_every: None,
+        connect_timeout: Duration::from_millis(500),
+        start_timeout: PATIENCE,
+        read_timeout: Duration::from_secs(2),
+        write_timeout: Duration::from_secs(2),
+        ..EtcdConfig::new(cluster.endpoints())
+    }
+}
+
+/// Several lives of two servers, with some faults in each.
+pub fn run(seed: u64, lives: u64, faults: u64) -> Inner {
+    let mut cluster = EtcdCluster::start();
+    // All threads are where the members can be reached.
+    let network = cluster.network();
+    network.inside(|| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        runtime.expect("a runtime can be built").block_on(live(&mut cluster, Dice(seed), lives, faults))
+    })
+}
+
+async fn live(cluster: &mut EtcdCluster, mut dice: Dice, lives: u64, faults: u64) -> Inner {
+    let mut servers = connect(cluster).await;
+    let run = Run::new(servers.stores().map(|store| store.revision().0).min().unwrap_or_default());
+    for _ in 0..lives {
+        let life = Life::new(run.clone(), servers.clone());
+        let load = Load { calls: u64::MAX, ..Load::some(&mut dice) };
+        let tasks = Tasks::start(&life, load, &mut dice).await;
+        for _ in 0..faults {
+            fault(cluster, &mut dice, run.told()).await;
+        }
+        let ended = run.history.clock.now();
+        life.end();
+        timeout(PATIENCE, all(tasks.clients)).await.expect("clients end");
+        close(&servers).await;
+        timeout(PATIENCE, all(tasks.watches)).await.expect("watches of a closed store end");
+        servers = connect(cluster).await;
+        let state = servers.list("", None).await.expect("all is well");
+        let (begun, ended, revision) = (ended, run.history.clock.now(), state.revision);
+        run.history.restarted(Restart { begun, ended, kept: revision, revision, is_power_cut: false, state });
+    }
+    end(&run, &servers).await;
+    Arc::into_inner(run).expect("everybody has ended").history.finish()
+}
+
+async fn connect(cluster: &EtcdCluster) -> Arc<Servers> {
+    let (one, two) = tokio::join!(Store::connect(config(cluster)), Store::connect(config(cluster)));
+    Arc::new(Servers::new([one, two].map(|store| store.expect("all members are there"))))
+}
+
+async fn close(servers: &Servers) {
+    for store in servers.stores() {
+        store.close().await;
+    }
+}
+
+/// Something bad for a while, or two things; then all is well again.
+async fn fault(cluster: &mut EtcdCluster, dice: &mut Dice, told: u64) {
+    let member = dice.roll(3) as usize;
+    let other = (member + 1) % 3;
+    let pause = |most: u64, dice: &mut Dice| tokio::time::sleep(Duration::from_millis(50 + dice.roll(most)));
+    if dice.roll(COMPACT_ONE_OF) == 0 {
+        compact(cluster, other, told.saturating_sub(dice.roll(40)));
+    }
+    let what = dice.roll(8);
+    match what {
+        0 | 1 => cluster.kill(member),
+        2 => cluster.pause(member),
+        3 => cluster.cut(member),
+        4 => cluster.cut_from_members(member),
+        5 => cluster.cut_from_clients(member),
+        6 => cluster.lose(member, 5 + dice.roll(30) as u32),
+        _ => {
+            // No quorum.
+            cluster.kill(member);
+            cluster.kill(other);
+        }
+    }
+    pause(1500, dice).await;
+    match what {
+        0 | 1 => cluster.start_again(member),
+        2 => cluster.resume(member),
+        3..=6 => cluster.heal(member),
+        _ => {
+            cluster.start_again(member);
+            cluster.start_again(other);
+        }
+    }
+    tokio::task::block_in_place(|| cluster.wait(member));
+    tokio::task::block_in_place(|| cluster.wait(other));
+    pause(500, dice).await;
+}
+
+/// Etcd lets go of its history, whoever still needs it. A revision it does not have, or no longer, is refused.
+fn compact(cluster: &EtcdCluster, member: usize, revision: u64) {
+    cluster.try_call(member, "kv/compaction", &json!({ "revision": revision.to_string() })).ok();
+}
+
+/// The watch of everything comes to the end: to the last write there is.
+async fn end(run: &Arc<Run>, servers: &Arc<Servers>) {
+    let life = Life::new(run.clone(), servers.clone());
+    let tasks = Tasks::start(&life, Load { clients: 0, watchers: 0, calls: 0 }, &mut Dice(0)).await;
+    let state = servers.list("", None).await.expect("all is well");
+    let newest = state.items.iter().map(|(_, version)| version.revision).max().unwrap_or_default();
+    life.recorded(newest).await;
+    life.end();
+    close(servers).await;
+    all(tasks.watches).await;
+}

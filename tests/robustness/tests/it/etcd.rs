@@ -1,0 +1,13 @@
+//! Two stores on an etcd whose members come and go.
+
+use robustness::scenario;
+
+use crate::judge::judge;
+
+const LIVES: u64 = 2;
+const FAULTS: u64 = 3;
+
+#[test]
+fn faults_of_etcd() {
+    judge("etcd", |seed| scenario::etcd::run(seed, LIVES, FAULTS));
+}
