@@ -1,6 +1,7 @@
 //! Runs an API server alone, until interrupted: `cargo run -p apiserver --example serve -- DIR PORT`.
 
 #[path = "../tests/it/cluster.rs"]
+#[allow(dead_code, reason = "the tests use all of it")]
 mod cluster;
 
 #[tokio::main]

@@ -20,8 +20,8 @@ pub struct StoreConfig {
     pub relaxed_delay: Duration,
     /// The size at which the log starts its next file.
     pub segment_bytes: u64,
-    /// A checkpoint is written when it frees this much of the log, and at least an eighth of the
-    /// live data.
+    /// A checkpoint is written when it frees this much, and at least half of the live data; sooner, if there is little
+    /// room left.
     pub checkpoint_bytes: u64,
     /// All files together have at most three times the live data and this. A transaction may change an eighth of it.
     pub slack_bytes: u64,

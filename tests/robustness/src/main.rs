@@ -32,7 +32,10 @@ async fn main() -> anyhow::Result<()> {
 async fn run(duration: Duration, seed: Option<u64>) -> anyhow::Result<()> {
     let program = std::env::current_exe()?;
     let first = seed.unwrap_or_else(|| u64::from(std::process::id()) << 20);
+    /// How often it is said how far it has come.
+    const TELL_EVERY: Duration = Duration::from_secs(60);
     let (begun, mut total) = (Instant::now(), Verdict::default());
+    let mut told = begun;
     println!("first seed {first}");
     for seed in first.. {
         if begun.elapsed() >= duration {
@@ -48,6 +51,10 @@ async fn run(duration: Duration, seed: Option<u64>) -> anyhow::Result<()> {
         total.watches += verdict.watches;
         total.restarts += verdict.restarts;
         total.undecided += verdict.undecided;
+        if told.elapsed() >= TELL_EVERY {
+            told = Instant::now();
+            println!("{} minutes: {total}", begun.elapsed().as_secs() / 60);
+        }
     }
     println!("{total}");
     Ok(())

@@ -113,7 +113,8 @@ impl Checkpointer {
             return false;
         }
         let gain = self.frees(state, log).saturating_sub(self.bytes().min(data.checkpoint));
-        let enough = self.due_bytes.max(data.live / 8);
+        // It costs its own size in writing, so it is to free half as much.
+        let enough = self.due_bytes.max(data.live / 2);
         let waiting = self.failed_at > 0 && log.bytes() < self.failed_at + self.due_bytes;
         !waiting && (gain >= enough || is_scarce && gain >= enough / 4)
     }
