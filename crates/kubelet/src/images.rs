@@ -2,7 +2,6 @@
 //! wait after a failure. Reasons, messages and events are upstream's.
 
 mod credentials;
-mod reference;
 
 use std::{
     collections::HashMap,
@@ -12,6 +11,7 @@ use std::{
 };
 
 use api::core::v1::{Container, ObjectReference, Pod, Secret};
+use apimachinery::ImageReference;
 use client::events::Recorder;
 use cri::{
     ImageService,
@@ -65,8 +65,9 @@ impl Images {
     /// The image, present on this node when this returns.
     pub(crate) async fn ensure(&self, wanted: &Wanted<'_>, events: &Recorder) -> Result<Image, ImageError> {
         let written = wanted.container.image.clone().unwrap_or_default();
-        let image = match reference::with_default_tag(&written) {
-            Ok(image) => image,
+        let image = match ImageReference::parse(&written) {
+            Ok(name) if name.is_bare() => format!("{written}:{}", name.tag().unwrap_or_default()),
+            Ok(_) => written.clone(),
             Err(error) => {
                 let message = format!("Failed to apply default image tag \"{written}\": {error}");
                 events.warning(wanted.about, "InspectFailed", message.clone());

@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use crate::{
     AgentConfig, ApiServerConfig, Cidr, NodeConfig, Running, addons,
     config::ClusterConfig,
+    durable_file,
     join_token::JoinToken,
     node::{self, KubeletTls},
     node_certificates::{NodeCertificates, Purpose},
@@ -138,9 +139,7 @@ async fn cluster(client: &Client, node: &mut NodeConfig) -> anyhow::Result<Clust
     let mut told = serde_json::to_value(&data)?;
     told["pod-cidr"] = subnet.into();
     let path = node.data_dir.join(CLUSTER_FILE);
-    let beside = path.with_extension("new");
-    fs::write(&beside, told.to_string()).with_context(|| format!("write {}", beside.display()))?;
-    fs::rename(&beside, &path).with_context(|| format!("write {}", path.display()))?;
+    durable_file::replace(&path, told.to_string().as_bytes()).with_context(|| format!("write {}", path.display()))?;
     known_cluster(node)?.context("what was just written is not there")
 }
 

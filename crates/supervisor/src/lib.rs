@@ -7,6 +7,7 @@ mod certificates;
 mod config;
 mod control_plane;
 mod datastore;
+mod durable_file;
 mod image_store;
 mod join_token;
 mod node;

@@ -3,11 +3,10 @@
 use std::{collections::HashMap, sync::Arc};
 
 use api::core::v1::Secret;
+use apimachinery::ImageReference;
 use base64::Engine;
 use cri::v1::AuthConfig;
 use serde::Deserialize;
-
-use super::reference::registry;
 
 #[derive(Deserialize)]
 struct DockerConfigJson {
@@ -27,11 +26,12 @@ struct Login {
 /// Those for the image's registry, the most specific path first. A Secret that cannot be read counts for nothing, as
 /// upstream has it; its content is never told.
 pub(crate) fn matching(secrets: &[Arc<Secret>], image: &str) -> Vec<AuthConfig> {
+    let Ok(image) = ImageReference::parse(image) else { return Vec::new() };
     let mut found: Vec<(usize, AuthConfig)> = Vec::new();
     for secret in secrets {
         for (server, login) in logins(secret) {
             let place = normalized(&server);
-            if fits(&place, image) {
+            if fits(&place, &image) {
                 found.push((place.len(), auth_config(&server, login)));
             }
         }
@@ -58,15 +58,13 @@ fn normalized(server: &str) -> String {
     }
 }
 
-fn fits(place: &str, image: &str) -> bool {
+fn fits(place: &str, image: &ImageReference<'_>) -> bool {
     let (host, path) = place.split_once('/').map_or((place, ""), |(h, p)| (h, p));
-    let from = registry(image);
     let same = match host.strip_prefix("*.") {
-        Some(domain) => from.split_once('.').is_some_and(|(_, rest)| rest == domain),
-        None => host == from,
+        Some(domain) => image.registry().split_once('.').is_some_and(|(_, rest)| rest == domain),
+        None => host == image.registry(),
     };
-    let name = image.strip_prefix(from).map_or(image, |rest| rest.trim_start_matches('/'));
-    same && (path.is_empty() || name.starts_with(path))
+    same && (path.is_empty() || image.repository().starts_with(path))
 }
 
 fn auth_config(server: &str, login: Login) -> AuthConfig {

@@ -5,8 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::Write,
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -17,13 +16,14 @@ use registry::Resources;
 use serde::{Deserialize, Serialize};
 use store::Seal;
 
+use crate::durable_file;
+
 mod sealer;
 
 use sealer::{Key, Provider, Sealer};
 
 /// A configuration is short; a longer file is a mistake.
 const MAX_FILE_BYTES: u64 = 1 << 20;
-const OWNER_ONLY: u32 = 0o600;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -101,15 +101,9 @@ fn own(data_dir: &Path) -> anyhow::Result<PathBuf> {
         kind: "EncryptionConfiguration".to_owned(),
         resources: vec![ResourceConfiguration { resources: vec!["secrets".to_owned()], providers }],
     };
-    // JSON is YAML. Under another name first: half a key would lock everybody out.
+    // JSON is YAML.
     let text = serde_json::to_vec_pretty(&configuration).with_context(failed)?;
-    let unfinished = data_dir.join("encryption.yaml.tmp");
-    let mut options = std::fs::File::options();
-    let mut file =
-        options.write(true).create(true).truncate(true).mode(OWNER_ONLY).open(&unfinished).with_context(failed)?;
-    file.write_all(&text).and_then(|()| file.sync_all()).with_context(failed)?;
-    std::fs::rename(&unfinished, &path).with_context(failed)?;
-    std::fs::File::open(data_dir).and_then(|dir| dir.sync_all()).with_context(failed)?;
+    durable_file::replace(&path, &text).with_context(failed)?;
     Ok(path)
 }
 
