@@ -67,8 +67,9 @@ fn logs_and_exec_do_the_same() {
 
 /// With a terminal of its own: a size, and no echo of ours.
 fn terminal(both: &Both, node: &Node) {
-    // The size may arrive after the command has begun.
-    let words = "exec -it talk -c main -- sh -c 'tty; until stty size; do sleep 0.1; done; exit 5'";
+    // The size may arrive after the command has begun; without one stty complains and succeeds.
+    let size = "for n in $(seq 50); do stty size | grep . && break; sleep 0.1; done";
+    let words = format!("exec -it talk -c main -- sh -c 'tty; {size}; exit 5'");
     let command = both.ours.command(words.split(' ').take(0));
     let program = command.get_program().to_string_lossy().into_owned();
     let arguments: Vec<String> = command.get_args().map(|a| a.to_string_lossy().into_owned()).collect();
