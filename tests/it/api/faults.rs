@@ -145,6 +145,26 @@ fn what_the_machine_lacks_is_named_with_its_remedy() {
 }
 
 #[test]
+fn a_folder_and_a_port_belong_to_one_server() {
+    let server = ApiServer::start();
+    let kubectl = server.kubectl();
+    create(&kubectl, "before").ok();
+    let line = refused(server.command());
+    assert!(line.contains(server.data_dir().to_str().unwrap()), "{line}");
+
+    let address = kubectl.ok("config view --minify -o jsonpath={.clusters[0].cluster.server}");
+    let port = address.rsplit(':').next().unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let mut command = Command::new(knarr());
+    command.args(["apiserver", "--bind-address", "127.0.0.1", "--secure-port", port, "--data-dir"]).arg(other.path());
+    let line = refused(command);
+    assert!(line.contains(&format!("127.0.0.1:{port}")) && line.contains("--secure-port"), "{line}");
+    assert!(!other.path().join("store").exists(), "nothing is stored before");
+    // The one that was there goes on.
+    create(&kubectl, "after").ok();
+}
+
+#[test]
 fn a_damaged_log_stops_the_start_and_is_left_as_it_is() {
     let mut server = ApiServer::start();
     let kubectl = server.kubectl();

@@ -7,7 +7,7 @@ use nix::{
 };
 use testkit::{Kubectl, Node, eventually};
 
-use super::run_hello;
+use super::{run_hello, shared};
 
 /// Names, uids and counts of restarts of the pods.
 fn pods(kubectl: &Kubectl) -> String {
@@ -88,4 +88,14 @@ fn containers_pods_and_daemons_come_back() {
         let answer = node.get("127.0.0.1:30085");
         if seen == "3" && answer.is_ok() { Ok(()) } else { Err((seen, answer, pods(&kubectl))) }
     });
+}
+
+#[test]
+fn a_second_daemon_is_turned_away() {
+    let node = shared();
+    let second = node.knarr(&["server"]);
+    assert!(!second.is_success(), "{second}");
+    let said = format!("another knarr (pid {}) runs on ", node.pid());
+    assert!(second.stderr.contains(&said) && second.stderr.contains("--data-dir"), "{second}");
+    assert_eq!(node.kubectl().ok("get --raw /readyz"), "ok");
 }
