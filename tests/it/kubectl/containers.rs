@@ -1,6 +1,9 @@
 //! Logs and commands of real containers.
 
-use std::process::Stdio;
+use std::{
+    io::{BufRead, BufReader, Read},
+    process::Stdio,
+};
 
 use testkit::{Node, eventually};
 
@@ -86,9 +89,15 @@ fn terminal(both: &Both, node: &Node) {
 
 fn followed(both: &Both, node: &Node) {
     let mut command = both.ours.command(["logs", "-f", "talk", "-c", "side", "--tail=1"]);
-    let child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    assert_eq!(line, "side\n");
     node.kubectl().ok("delete pod talk --wait=false");
     // The end of the container ends the stream.
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "side\n");
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "");
+    assert!(child.wait().unwrap().success());
 }
