@@ -5,6 +5,7 @@ mod apiserver;
 mod down;
 mod image;
 mod kubelet_settings;
+mod memory;
 mod run;
 mod server;
 mod settings;

@@ -7,6 +7,8 @@ use supervisor::Running;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::memory;
+
 /// Starts what `start` makes, and stops it at SIGTERM or SIGINT.
 pub(crate) fn until_stopped(start: impl Future<Output = anyhow::Result<Running>>) -> anyhow::Result<()> {
     log();
@@ -28,6 +30,7 @@ pub(crate) fn until_stopped(start: impl Future<Output = anyhow::Result<Running>>
         tokio::select! {
             _ = terminate.recv() => tracing::info!("stopping at SIGTERM"),
             _ = interrupt.recv() => tracing::info!("stopping at SIGINT"),
+            never = memory::give_back() => match never {},
         }
         running.stop().await;
         Ok(())
