@@ -61,9 +61,20 @@ pub enum Bug {
     DirtyRead,
     /// Nobody waits for a checkpoint when there is too much on disk.
     NoRoomMade,
+    /// A read from etcd's image in memory does not ask whether it is current.
+    NotCurrent,
+    /// Who follows etcd again begins one revision late.
+    SkippedOnReconnect,
+    /// Watches go on although nobody knows what they missed.
+    SilentRestart,
+    /// A write whose answer was lost is handed in once more.
+    RetriedWrite,
 }
 
 impl Bug {
+    /// Those of a store on etcd.
+    pub const ETCD: [Bug; 4] = [Bug::NotCurrent, Bug::SkippedOnReconnect, Bug::SilentRestart, Bug::RetriedWrite];
+    /// Those of a local store.
     pub const ALL: [Bug; 12] = [
         Bug::AcknowledgedBeforeSync,
         Bug::WatchGoesBack,

@@ -12,6 +12,9 @@ pub(crate) struct Robustness {
     /// The first seed; the next ones follow
     #[arg(long)]
     seed: Option<u64>,
+    /// Two stores on an etcd of three members, instead of local stores; needs root, and etcd
+    #[arg(long)]
+    etcd: bool,
 }
 
 impl Robustness {
@@ -29,6 +32,9 @@ impl Robustness {
         ]);
         if let Some(seed) = self.seed {
             cargo.args(["--seed", &seed.to_string()]);
+        }
+        if self.etcd {
+            cargo.arg("--etcd");
         }
         let status = cargo.status().context("start cargo")?;
         ensure!(status.success(), "the robustness tests failed: {status}");

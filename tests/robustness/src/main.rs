@@ -15,6 +15,9 @@ enum Command {
         /// The first seed; the next ones follow
         #[arg(long)]
         seed: Option<u64>,
+        /// Two stores on an etcd of three members, instead of local stores; needs root, and etcd
+        #[arg(long)]
+        etcd: bool,
     },
     /// A store behind a socket
     #[command(hide = true)]
@@ -25,11 +28,11 @@ enum Command {
 async fn main() -> anyhow::Result<()> {
     match Command::parse() {
         Command::Host(options) => host::run(options).await,
-        Command::Run { minutes, seed } => run(Duration::from_secs(minutes * 60), seed).await,
+        Command::Run { minutes, seed, etcd } => run(Duration::from_secs(minutes * 60), seed, etcd).await,
     }
 }
 
-async fn run(duration: Duration, seed: Option<u64>) -> anyhow::Result<()> {
+async fn run(duration: Duration, seed: Option<u64>, etcd: bool) -> anyhow::Result<()> {
     let program = std::env::current_exe()?;
     let first = seed.unwrap_or_else(|| u64::from(std::process::id()) << 20);
     /// How often it is said how far it has come.
@@ -42,6 +45,11 @@ async fn run(duration: Duration, seed: Option<u64>) -> anyhow::Result<()> {
             break;
         }
         let verdict = match seed % 4 {
+            _ if etcd => {
+                use scenario::etcd::{Theme, run};
+                let history = tokio::task::spawn_blocking(move || run(seed, 2, 4, Theme::Anything)).await?;
+                Verdict::of(&history)
+            }
             0 => Verdict::of(&scenario::kill::run(&program, seed, 12).await.0),
             _ => Verdict::of(&scenario::memory::run(seed, 12).await),
         };

@@ -48,6 +48,11 @@ impl Run {
     pub fn told(&self) -> Revision {
         self.told.load(Ordering::SeqCst)
     }
+
+    /// Written once in a run.
+    pub fn value(&self, rest: &str) -> String {
+        format!("{}-{rest}", self.serial.fetch_add(1, Ordering::SeqCst))
+    }
 }
 
 /// One life of a backend.
@@ -186,9 +191,8 @@ impl Life {
 
     /// Written once in a run.
     fn value(&self, dice: &mut Dice) -> String {
-        let serial = self.run.serial.fetch_add(1, Ordering::SeqCst);
         let length = if dice.roll(10) == 0 { dice.roll(3000) } else { dice.roll(100) };
-        format!("{serial}-{}", "v".repeat(length as usize))
+        self.run.value(&"v".repeat(length as usize))
     }
 
     /// Opens watches one after the other, and follows each for a while; some from where an earlier one was.

@@ -15,7 +15,10 @@ use super::{
     status::Fate,
     trouble::EtcdTrouble,
 };
-use crate::revision::Revision;
+use crate::{
+    failpoints::{self, Bug},
+    revision::Revision,
+};
 
 const RANGE: &str = "/etcdserverpb.KV/Range";
 const TXN: &str = "/etcdserverpb.KV/Txn";
@@ -69,6 +72,7 @@ impl Calls {
             let trouble = match self.once(&channel, TXN, asked, until).await {
                 Ok(answer) => return Ok(answer),
                 Err(CallError::NotSent(trouble)) => trouble,
+                Err(CallError::Lost(trouble)) if failpoints::has(Bug::RetriedWrite) => trouble,
                 Err(CallError::Lost(trouble)) => {
                     self.members.avoid(channel.number, &trouble);
                     return Err(Undone::Unknown(trouble));

@@ -21,7 +21,12 @@ use super::{
     shared::{Chore, Shared},
     trouble::EtcdTrouble,
 };
-use crate::{event::Changes, revision::Revision, state::State};
+use crate::{
+    event::Changes,
+    failpoints::{self, Bug},
+    revision::Revision,
+    state::State,
+};
 
 const WATCH: &str = "/etcdserverpb.Watch/Watch";
 /// The longest a member may take to begin a watch.
@@ -160,7 +165,8 @@ impl Feed {
 
     fn request(&self) -> WatchRequest {
         let (key, range_end) = self.shared.keys.range();
-        let start_revision = number(self.state.revision.next());
+        let late = u64::from(failpoints::has(Bug::SkippedOnReconnect));
+        let start_revision = number(Revision(self.state.revision.next().0 + late));
         let create = WatchCreateRequest { key, range_end, start_revision, fragment: true };
         WatchRequest { request: Some(Request::Create(create)) }
     }
@@ -226,7 +232,11 @@ impl Feed {
         tracing::warn!(from = %self.state.revision, to = %new.revision, "all of etcd was read anew; watches begin anew");
         self.compact_to = new.floor;
         self.state = new.clone();
-        self.shared.hub.restart(new);
+        if failpoints::has(Bug::SilentRestart) {
+            self.shared.hub.publish(new, &[]);
+        } else {
+            self.shared.hub.restart(new);
+        }
         self.shared.published(self.state.revision);
         Ok(())
     }

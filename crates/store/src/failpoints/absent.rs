@@ -15,6 +15,10 @@ pub(crate) enum Bug {
     TornTailKept,
     DirtyRead,
     NoRoomMade,
+    NotCurrent,
+    SkippedOnReconnect,
+    SilentRestart,
+    RetriedWrite,
 }
 
 pub(crate) const fn has(_bug: Bug) -> bool {

@@ -160,23 +160,28 @@ impl EtcdCluster {
 
     /// The other members do not reach this one; clients do.
     pub fn cut_from_members(&self, number: usize) {
-        self.reject(number, "ip saddr 172.31.0.8/29 drop");
+        self.reject(number, "in ip saddr 172.31.0.8/29 drop");
     }
 
     /// Clients do not reach this member; the other members do.
     pub fn cut_from_clients(&self, number: usize) {
-        self.reject(number, "ip saddr 172.31.0.1 drop");
+        self.reject(number, "in ip saddr 172.31.0.1 drop");
+    }
+
+    /// Clients reach this member and are not answered.
+    pub fn cut_answers(&self, number: usize) {
+        self.reject(number, "out ip daddr 172.31.0.1 drop");
     }
 
     /// So many of a hundred packets to this member are lost.
     pub fn lose(&self, number: usize, percent: u32) {
-        self.reject(number, &format!("ip saddr 172.31.0.0/24 numgen random mod 100 < {percent} drop"));
+        self.reject(number, &format!("in ip saddr 172.31.0.0/24 numgen random mod 100 < {percent} drop"));
     }
 
     fn reject(&self, number: usize, rule: &str) {
         self.networks[number].run(&format!(
             "nft add table inet cut; nft 'add chain inet cut in {{ type filter hook input priority 0; }}'; \
-             nft add rule inet cut in '{rule}'"
+             nft 'add chain inet cut out {{ type filter hook output priority 0; }}'; nft 'add rule inet cut {rule}'"
         ));
     }
 

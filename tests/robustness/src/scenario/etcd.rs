@@ -6,12 +6,12 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
 use store::{EtcdConfig, Store};
-use testkit::EtcdCluster;
+use testkit::{Etcd, EtcdCluster};
 use tokio::time::timeout;
 
 use super::{Load, Tasks, all};
 use crate::{
-    backend::{Backend, servers::Servers},
+    backend::{Backend, Change, Transaction, Written, servers::Servers},
     clock::Dice,
     history::{Inner, Restart},
     traffic::{Life, PATIENCE, Run},
@@ -34,18 +34,31 @@ fn config(cluster: &EtcdCluster) -> EtcdConfig {
     }
 }
 
+/// What goes wrong, mostly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Theme {
+    /// Anything.
+    Anything,
+    /// Members are killed.
+    Kills,
+    /// Members hear what they are asked, and are not heard.
+    LostAnswers,
+    /// Etcd is out of reach, and others compact it.
+    Compaction,
+}
+
 /// Several lives of two servers, with some faults in each.
-pub fn run(seed: u64, lives: u64, faults: u64) -> Inner {
+pub fn run(seed: u64, lives: u64, faults: u64, theme: Theme) -> Inner {
     let mut cluster = EtcdCluster::start();
     // All threads are where the members can be reached.
     let network = cluster.network();
     network.inside(|| {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        runtime.expect("a runtime can be built").block_on(live(&mut cluster, Dice(seed), lives, faults))
+        runtime.expect("a runtime can be built").block_on(live(&mut cluster, Dice(seed), (lives, faults), theme))
     })
 }
 
-async fn live(cluster: &mut EtcdCluster, mut dice: Dice, lives: u64, faults: u64) -> Inner {
+async fn live(cluster: &mut EtcdCluster, mut dice: Dice, (lives, faults): (u64, u64), theme: Theme) -> Inner {
     let mut servers = connect(cluster).await;
     let run = Run::new(servers.stores().map(|store| store.revision().0).min().unwrap_or_default());
     for _ in 0..lives {
@@ -53,7 +66,7 @@ async fn live(cluster: &mut EtcdCluster, mut dice: Dice, lives: u64, faults: u64
         let load = Load { calls: u64::MAX, ..Load::some(&mut dice) };
         let tasks = Tasks::start(&life, load, &mut dice).await;
         for _ in 0..faults {
-            fault(cluster, &mut dice, run.told()).await;
+            fault(cluster, &mut dice, (&run, &servers), theme).await;
         }
         let ended = run.history.clock.now();
         life.end();
@@ -81,14 +94,19 @@ async fn close(servers: &Servers) {
 }
 
 /// Something bad for a while, or two things; then all is well again.
-async fn fault(cluster: &mut EtcdCluster, dice: &mut Dice, told: u64) {
+async fn fault(cluster: &mut EtcdCluster, dice: &mut Dice, (run, servers): (&Run, &Servers), theme: Theme) {
     let member = dice.roll(3) as usize;
     let other = (member + 1) % 3;
     let pause = |most: u64, dice: &mut Dice| tokio::time::sleep(Duration::from_millis(50 + dice.roll(most)));
     if dice.roll(COMPACT_ONE_OF) == 0 {
-        compact(cluster, other, told.saturating_sub(dice.roll(40)));
+        compact(cluster, other, run.told().saturating_sub(dice.roll(40)));
     }
-    let what = dice.roll(8);
+    let what = match theme {
+        Theme::Anything => dice.roll(10),
+        Theme::Kills => 0,
+        Theme::LostAnswers => 8,
+        Theme::Compaction => 9,
+    };
     match what {
         0 | 1 => cluster.kill(member),
         2 => cluster.pause(member),
@@ -96,11 +114,13 @@ async fn fault(cluster: &mut EtcdCluster, dice: &mut Dice, told: u64) {
         4 => cluster.cut_from_members(member),
         5 => cluster.cut_from_clients(member),
         6 => cluster.lose(member, 5 + dice.roll(30) as u32),
-        _ => {
+        7 => {
             // No quorum.
             cluster.kill(member);
             cluster.kill(other);
         }
+        8 => return lose_answers(cluster, dice, servers).await,
+        _ => return away(cluster, dice, run).await,
     }
     pause(1500, dice).await;
     match what {
@@ -115,6 +135,43 @@ async fn fault(cluster: &mut EtcdCluster, dice: &mut Dice, told: u64) {
     tokio::task::block_in_place(|| cluster.wait(member));
     tokio::task::block_in_place(|| cluster.wait(other));
     pause(500, dice).await;
+}
+
+/// What is asked is done, and its answer never comes, because who did it is killed.
+async fn lose_answers(cluster: &mut EtcdCluster, dice: &mut Dice, servers: &Servers) {
+    let asked = servers.stores().find_map(|store| store.health().etcd?.following);
+    let asked = asked.and_then(|asked| cluster.endpoints().iter().position(|endpoint| *endpoint == asked));
+    let asked = asked.unwrap_or_default();
+    (0..3).for_each(|member| cluster.cut_answers(member));
+    tokio::time::sleep(Duration::from_millis(50 + dice.roll(200))).await;
+    cluster.kill(asked);
+    (0..3).for_each(|member| cluster.heal(member));
+    tokio::time::sleep(Duration::from_millis(500 + dice.roll(500))).await;
+    cluster.start_again(asked);
+    tokio::task::block_in_place(|| cluster.wait(asked));
+}
+
+/// Nobody of ours reaches etcd, while somebody else writes and lets go of the history.
+async fn away(cluster: &mut EtcdCluster, dice: &mut Dice, run: &Run) {
+    (0..3).for_each(|member| {
+        cluster.kill(member);
+        cluster.cut_from_clients(member);
+    });
+    (0..3).for_each(|member| cluster.start_again(member));
+    tokio::task::block_in_place(|| (0..3).for_each(|member| cluster.wait(member)));
+    for _ in 0..2 + dice.roll(4) {
+        let (key, value) = (format!("k/{}", dice.roll(4)), run.value("theirs"));
+        let begun = run.history.clock.now();
+        let body = json!({ "key": Etcd::base64(format!("/robustness/{key}").as_bytes()), "value": Etcd::base64(value.as_bytes()) });
+        let answer = cluster.call(0, "kv/put", &body);
+        let revision = answer["header"]["revision"].as_str().and_then(|text| text.parse().ok());
+        let revision = revision.expect("an answer has a revision");
+        let asked = Transaction { changes: vec![Change::Put { key, value }], relaxed: false };
+        run.history.wrote(begun, asked, Written::Done { revision });
+        compact(cluster, 0, revision);
+    }
+    (0..3).for_each(|member| cluster.heal(member));
+    tokio::time::sleep(Duration::from_millis(500 + dice.roll(500))).await;
 }
 
 /// Etcd lets go of its history, whoever still needs it. A revision it does not have, or no longer, is refused.

@@ -1,6 +1,6 @@
 //! Two stores on an etcd whose members come and go.
 
-use robustness::scenario;
+use robustness::scenario::etcd::{Theme, run};
 
 use crate::judge::judge;
 
@@ -9,5 +9,5 @@ const FAULTS: u64 = 3;
 
 #[test]
 fn faults_of_etcd() {
-    judge("etcd", |seed| scenario::etcd::run(seed, LIVES, FAULTS));
+    judge("etcd", |seed| run(seed, LIVES, FAULTS, Theme::Anything));
 }
