@@ -255,6 +255,13 @@ impl Etcd {
     }
 }
 
+impl Drop for Etcd {
+    /// Watches end with the last store; the tasks end with their set.
+    fn drop(&mut self) {
+        self.shared.stop();
+    }
+}
+
 /// The first reading of everything, with as many attempts as there is time for.
 async fn begin(calls: &Calls, keys: &Keys, patience: Duration) -> Result<state::State, ConnectError> {
     let until = Instant::now() + patience;

@@ -72,12 +72,17 @@ impl Feed {
         loop {
             let begun = Instant::now();
             let trouble = self.follow().await;
-            self.shared.follows(None);
+            let followed = self.shared.follows(None);
             self.shared.is_in_trouble(&trouble);
             if trouble.is_final() {
                 return;
             }
-            tracing::warn!(trouble = trouble.chain(), revision = %self.state.revision, "changes of etcd no longer come");
+            let (revision, trouble_chain) = (self.state.revision, trouble.chain());
+            if followed {
+                tracing::warn!(trouble = trouble_chain, %revision, "changes of etcd no longer come");
+            } else {
+                tracing::debug!(trouble = trouble_chain, %revision, "etcd cannot be followed");
+            }
             // Who followed for a while begins again at once.
             pause = if begun.elapsed() > LONGEST_PAUSE { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
             self.rest(pause).await;

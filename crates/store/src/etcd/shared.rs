@@ -117,8 +117,10 @@ impl Shared {
     /// Etcd has come to this revision.
     pub(crate) fn is_due(&self, revision: Revision) {
         self.due.fetch_max(revision.0, Ordering::SeqCst);
+        let mut gauges = self.gauges.lock();
+        // Looked at under the lock: who publishes takes it afterwards.
         if self.reached() < revision {
-            self.gauges.lock().behind.get_or_insert_with(Instant::now);
+            gauges.behind.get_or_insert_with(Instant::now);
         }
     }
 
@@ -176,12 +178,15 @@ impl Shared {
         tokio::time::timeout_at(until, ask).await.map_err(silent)?
     }
 
-    pub(crate) fn follows(&self, endpoint: Option<Arc<str>>) {
+    /// Whom the feed follows from now on; says whether it followed somebody before.
+    pub(crate) fn follows(&self, endpoint: Option<Arc<str>>) -> bool {
         let mut gauges = self.gauges.lock();
         if endpoint.is_some() {
             gauges.trouble = None;
         }
+        let before = gauges.following.is_some();
         gauges.following = endpoint.map(|endpoint| (endpoint, Instant::now()));
+        before
     }
 
     fn follows_for(&self) -> Duration {

@@ -8,6 +8,7 @@ crate::on_both!(
     a_slow_watch_is_told_and_the_others_see_everything,
     closing_ends_watches_after_what_they_missed,
     a_dropped_future_takes_nothing,
+    dropping_the_store_ends_watches,
     history_is_bounded_by_count_and_by_bytes,
 );
 
@@ -53,6 +54,15 @@ async fn closing_ends_watches_after_what_they_missed(ground: Ground) {
     let mut late = store.watch(b"", start).unwrap();
     assert_eq!(late.next().await.unwrap().len(), 1);
     assert_eq!(late.next().await, Err(WatchError::Closed));
+}
+
+async fn dropping_the_store_ends_watches(ground: Ground) {
+    let store = ground.open().await;
+    let mut watch = store.watch(b"", store.revision()).unwrap();
+    store.commit(Write::put(&b"k"[..], "v")).await.unwrap();
+    drop(store);
+    assert_eq!(watch.next().await.unwrap().len(), 1);
+    assert_eq!(watch.next().await, Err(WatchError::Closed));
 }
 
 async fn a_dropped_future_takes_nothing(ground: Ground) {
