@@ -15,21 +15,20 @@ pub(crate) struct Robustness {
     /// Two stores on an etcd of three members, instead of local stores; needs root, and etcd
     #[arg(long)]
     etcd: bool,
+    /// Puts bugs of a store on etcd back instead, and fails unless each is found
+    #[arg(long, conflicts_with_all = ["etcd", "seed", "minutes"])]
+    etcd_bugs: bool,
 }
 
 impl Robustness {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args([
-            "run",
-            "--release",
-            "--package",
-            "robustness",
-            "--",
-            "run",
-            "--minutes",
-            &self.minutes.to_string(),
-        ]);
+        cargo.args(["run", "--release", "--package", "robustness", "--"]);
+        if self.etcd_bugs {
+            cargo.arg("etcd-bugs");
+        } else {
+            cargo.args(["run", "--minutes", &self.minutes.to_string()]);
+        }
         if let Some(seed) = self.seed {
             cargo.args(["--seed", &seed.to_string()]);
         }

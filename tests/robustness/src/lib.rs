@@ -2,6 +2,7 @@
 
 pub mod backend;
 pub mod clock;
+pub mod etcd_bugs;
 pub mod history;
 pub mod host;
 pub mod linearizability;

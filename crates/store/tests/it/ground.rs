@@ -1,6 +1,6 @@
 //! What a store stands on: a folder, or a real etcd. What a caller sees must be the same on both.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use store::{EtcdConfig, Form, Malformed, Revision, Store, StoreConfig};
@@ -50,6 +50,10 @@ pub(crate) fn config(endpoints: impl IntoIterator<Item = String>) -> EtcdConfig 
         prefix: b"/test/".to_vec(),
         form: Arc::new(Stamped),
         compact_every: None,
+        // A loaded machine is slow, and that is not what is tested.
+        start_timeout: Duration::from_secs(60),
+        read_timeout: Duration::from_secs(60),
+        write_timeout: Duration::from_secs(60),
         ..EtcdConfig::new(endpoints)
     }
 }
@@ -77,10 +81,10 @@ impl Form for Stamped {
 
 /// Waits for it, with a deadline.
 pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(90);
     while !holds().await {
         assert!(tokio::time::Instant::now() < deadline, "{what}: not in time");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

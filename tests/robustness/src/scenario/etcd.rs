@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::{Load, Tasks, all};
 use crate::{
-    backend::{Backend, Change, Transaction, Written, servers::Servers},
+    backend::{Backend, Change, Listing, Transaction, Written, servers::Servers},
     clock::Dice,
     history::{Inner, Restart},
     traffic::{Life, PATIENCE, Run},
@@ -74,7 +74,7 @@ async fn live(cluster: &mut EtcdCluster, mut dice: Dice, (lives, faults): (u64, 
         close(&servers).await;
         timeout(PATIENCE, all(tasks.watches)).await.expect("watches of a closed store end");
         servers = connect(cluster).await;
-        let state = servers.list("", None).await.expect("all is well");
+        let state = everything(&servers).await;
         let (begun, ended, revision) = (ended, run.history.clock.now(), state.revision);
         run.history.restarted(Restart { begun, ended, kept: revision, revision, is_power_cut: false, state });
     }
@@ -85,6 +85,18 @@ async fn live(cluster: &mut EtcdCluster, mut dice: Dice, (lives, faults): (u64, 
 async fn connect(cluster: &EtcdCluster) -> Arc<Servers> {
     let (one, two) = tokio::join!(Store::connect(config(cluster)), Store::connect(config(cluster)));
     Arc::new(Servers::new([one, two].map(|store| store.expect("all members are there"))))
+}
+
+/// All members are well, so it is there, if not at once.
+async fn everything(servers: &Servers) -> Listing {
+    let listed = async {
+        loop {
+            if let Ok(listing) = servers.list("", None).await {
+                return listing;
+            }
+        }
+    };
+    timeout(PATIENCE, listed).await.expect("a healthy etcd is read")
 }
 
 async fn close(servers: &Servers) {
@@ -163,12 +175,14 @@ async fn away(cluster: &mut EtcdCluster, dice: &mut Dice, run: &Run) {
         let (key, value) = (format!("k/{}", dice.roll(4)), run.value("theirs"));
         let begun = run.history.clock.now();
         let body = json!({ "key": Etcd::base64(format!("/robustness/{key}").as_bytes()), "value": Etcd::base64(value.as_bytes()) });
-        let answer = cluster.call(0, "kv/put", &body);
-        let revision = answer["header"]["revision"].as_str().and_then(|text| text.parse().ok());
-        let revision = revision.expect("an answer has a revision");
+        let answer = cluster.try_call(0, "kv/put", &body);
+        let revision = answer.ok().and_then(|answer| answer["header"]["revision"].as_str()?.parse().ok());
         let asked = Transaction { changes: vec![Change::Put { key, value }], relaxed: false };
-        run.history.wrote(begun, asked, Written::Done { revision });
-        compact(cluster, 0, revision);
+        let written = revision.map_or(Written::Unknown, |revision| Written::Done { revision });
+        run.history.wrote(begun, asked, written);
+        if let Some(revision) = revision {
+            compact(cluster, 0, revision);
+        }
     }
     (0..3).for_each(|member| cluster.heal(member));
     tokio::time::sleep(Duration::from_millis(500 + dice.roll(500))).await;
@@ -183,7 +197,7 @@ fn compact(cluster: &EtcdCluster, member: usize, revision: u64) {
 async fn end(run: &Arc<Run>, servers: &Arc<Servers>) {
     let life = Life::new(run.clone(), servers.clone());
     let tasks = Tasks::start(&life, Load { clients: 0, watchers: 0, calls: 0 }, &mut Dice(0)).await;
-    let state = servers.list("", None).await.expect("all is well");
+    let state = everything(servers).await;
     let newest = state.items.iter().map(|(_, version)| version.revision).max().unwrap_or_default();
     life.recorded(newest).await;
     life.end();

@@ -22,8 +22,13 @@ pub(crate) fn runtime() -> tokio::runtime::Runtime {
 
 /// Judges histories of ever new seeds until the time is over.
 pub(crate) fn judge(name: &str, history: impl Fn(u64) -> robustness::history::Inner) {
+    judge_for(LONG_ENOUGH, name, history);
+}
+
+/// The same for so long; the last one is always judged to its end.
+pub(crate) fn judge_for(long_enough: Duration, name: &str, history: impl Fn(u64) -> robustness::history::Inner) {
     let (begun, mut total) = (Instant::now(), Verdict::default());
-    for seed in seeds().take_while(|_| begun.elapsed() < LONG_ENOUGH) {
+    for seed in seeds().take_while(|_| begun.elapsed() < long_enough) {
         println!("{name}: seed {seed}");
         let verdict = Verdict::of(&history(seed));
         assert!(verdict.violations.is_empty(), "{name}: seed {seed}: {verdict}");
