@@ -127,8 +127,12 @@ impl Shared {
     /// The state was published; who waited for it goes on.
     pub(crate) fn published(&self, revision: Revision) {
         self.waiters.wake(revision);
+        let mut gauges = self.gauges.lock();
         if revision >= self.due() {
-            self.gauges.lock().behind = None;
+            gauges.behind = None;
+        }
+        if matches!(gauges.trouble, Some(EtcdTrouble::Unreadable { .. })) {
+            gauges.trouble = None;
         }
     }
 
@@ -181,7 +185,8 @@ impl Shared {
     /// Whom the feed follows from now on; says whether it followed somebody before.
     pub(crate) fn follows(&self, endpoint: Option<Arc<str>>) -> bool {
         let mut gauges = self.gauges.lock();
-        if endpoint.is_some() {
+        // Whoever is followed tells the value that cannot be read once more.
+        if endpoint.is_some() && !matches!(gauges.trouble, Some(EtcdTrouble::Unreadable { .. })) {
             gauges.trouble = None;
         }
         let before = gauges.following.is_some();
@@ -211,7 +216,13 @@ impl Shared {
     }
 
     pub(crate) fn is_in_trouble(&self, trouble: &EtcdTrouble) {
-        self.gauges.lock().trouble = Some(trouble.clone());
+        let mut gauges = self.gauges.lock();
+        // What follows from a value that cannot be read says less than that it cannot.
+        let says_as_much = trouble.is_final() || matches!(trouble, EtcdTrouble::Unreadable { .. });
+        if says_as_much || !matches!(gauges.trouble, Some(EtcdTrouble::Unreadable { .. })) {
+            gauges.trouble = Some(trouble.clone());
+        }
+        drop(gauges);
         if trouble.is_final() {
             self.end(trouble);
         }

@@ -267,7 +267,8 @@ async fn a_value_nobody_can_read_stops_the_feed_until_it_is_mended() {
     assert!(matches!(&refused, Some(ConnectError::Unreadable(_))), "{refused:?}");
     put(&member, "/test/b", "mended");
     // Read anew, because what came in between is not known.
-    assert!(matches!(watch.next().await, Err(WatchError::Interrupted { .. })));
+    let ended = watch.next().await;
+    assert!(matches!(ended, Err(WatchError::Interrupted { .. })), "{ended:?} {:?}", store.health());
     eventually("it can be read", async || {
         store.current().await.is_ok_and(|now| now.get(b"b").unwrap().value == "mended")
     })
