@@ -140,11 +140,14 @@ impl Log {
                 Ok(())
             }
             Err(error) => {
-                // A file that is there but not used must not be taken for the end of the log.
-                match self.disk.remove(&segment::name(previous)) {
-                    Err(gone) if gone.kind() != io::ErrorKind::NotFound => Err(LogError::Poisoned(gone)),
-                    _ => Err(refusal(error)),
-                }
+                // A file that is there but not used must not be taken for the end of the log, and must not come back
+                // after a power cut: the one before it goes on, and would have to be whole.
+                let removed = match self.disk.remove(&segment::name(previous)) {
+                    Err(gone) if gone.kind() == io::ErrorKind::NotFound => Ok(()),
+                    removed => removed,
+                };
+                removed.and_then(|()| self.disk.sync_dir()).map_err(LogError::Poisoned)?;
+                Err(refusal(error))
             }
         }
     }
