@@ -11,8 +11,8 @@ use anyhow::Context;
 use clap::Args;
 use serde::{Deserialize, de::DeserializeOwned};
 use supervisor::{
-    AgentConfig, ApiServerConfig, Cidr, DEFAULT_PREFIX, DatastoreConfig, JoinToken, NodeConfig, ServerConfig,
-    StorageMediaType,
+    AgentConfig, ApiServerConfig, Cidr, DEFAULT_PREFIX, DatastoreConfig, JoinToken, NodeConfig, S3, S3Config,
+    ServerConfig, StorageMediaType,
 };
 
 pub(crate) const DEFAULT_DATA_DIR: &str = "/var/lib/knarr";
@@ -87,13 +87,28 @@ pub(crate) struct ApiServerSettings {
     /// Folder for snapshots [default: snapshots in the data folder]
     #[arg(long, value_name = "DIR")]
     pub(crate) snapshot_dir: Option<PathBuf>,
+    /// Bucket and folder in S3-compatible storage for scheduled snapshots too: s3://BUCKET/FOLDER
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) snapshot_s3: Option<String>,
+    /// Endpoint of that storage [default: Amazon's, in the region]
+    #[arg(long, value_name = "URL")]
+    pub(crate) s3_endpoint: Option<String>,
+    /// Region of that storage [default: us-east-1]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) s3_region: Option<String>,
+    /// Authorities of the endpoint's certificate [default: those of the system]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) s3_ca: Option<PathBuf>,
+    /// File with the keys, in the form of ~/.aws/credentials [default: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) s3_credentials: Option<PathBuf>,
     /// File for the administrator's kubeconfig [default: admin.kubeconfig in the data folder]
     #[arg(long, value_name = "FILE")]
     pub(crate) write_kubeconfig: Option<PathBuf>,
 }
 
 impl ApiServerSettings {
-    const NAMES: [&str; 19] = [
+    const NAMES: [&str; 24] = [
         "data-dir",
         "bind-address",
         "secure-port",
@@ -112,6 +127,11 @@ impl ApiServerSettings {
         "snapshot-interval",
         "snapshot-retention",
         "snapshot-dir",
+        "snapshot-s3",
+        "s3-endpoint",
+        "s3-region",
+        "s3-ca",
+        "s3-credentials",
         "write-kubeconfig",
     ];
 
@@ -136,6 +156,11 @@ impl ApiServerSettings {
             snapshot_interval: self.snapshot_interval.or(file.snapshot_interval),
             snapshot_retention: self.snapshot_retention.or(file.snapshot_retention),
             snapshot_dir: self.snapshot_dir.or(file.snapshot_dir),
+            snapshot_s3: self.snapshot_s3.or(file.snapshot_s3),
+            s3_endpoint: self.s3_endpoint.or(file.s3_endpoint),
+            s3_region: self.s3_region.or(file.s3_region),
+            s3_ca: self.s3_ca.or(file.s3_ca),
+            s3_credentials: self.s3_credentials.or(file.s3_credentials),
             write_kubeconfig: self.write_kubeconfig.or(file.write_kubeconfig),
         }
     }
@@ -210,6 +235,29 @@ impl ApiServerSettings {
         if let Some(dir) = self.snapshot_dir {
             config.snapshots.dir = dir;
         }
+        config.snapshots.s3 = match self.snapshot_s3 {
+            Some(place) => {
+                let place = place.parse().context("--snapshot-s3")?;
+                let mut s3 = S3Config { ca: self.s3_ca, credentials: self.s3_credentials, ..S3Config::new(place) };
+                s3.endpoint = self.s3_endpoint;
+                s3.region = self.s3_region.unwrap_or(s3.region);
+                // What is wrong with it is better said now than at night.
+                S3::open(&s3).context("--snapshot-s3")?;
+                Some(s3)
+            }
+            None => {
+                let given = [
+                    ("s3-endpoint", self.s3_endpoint.is_some()),
+                    ("s3-region", self.s3_region.is_some()),
+                    ("s3-ca", self.s3_ca.is_some()),
+                    ("s3-credentials", self.s3_credentials.is_some()),
+                ];
+                if let Some((flag, _)) = given.iter().find(|(_, given)| *given) {
+                    anyhow::bail!("--{flag} says how S3 is used, and no --snapshot-s3 is given");
+                }
+                None
+            }
+        };
         config.anonymous_auth = self.anonymous_auth.unwrap_or_default();
         Ok(config)
     }
@@ -501,6 +549,10 @@ mod tests {
         assert!(error("", &["--cluster-cidr", "10.1.0.0"]).contains("--cluster-cidr"));
         assert!(error("", &["--snapshot-interval", "soon"]).contains("--snapshot-interval"));
         assert!(error("snapshot-interval: 5s\n", &[]).contains("shorter than a minute"));
+        assert!(error("", &["--snapshot-s3", "bucket"]).contains("s3://BUCKET"));
+        assert!(error("", &["--s3-endpoint", "https://s3.local"]).contains("--snapshot-s3"));
+        let unread = ["--snapshot-s3", "s3://b/f", "--s3-credentials", "/nonexistent"];
+        assert!(error("", &unread).contains("/nonexistent"));
         assert!(error("", &["--snapshot-retention", "0"]).contains("--snapshot-retention"));
         let absent = Line::parse_from(["knarr", "--config", "/nowhere"]).settings.config();
         assert!(format!("{:#}", absent.unwrap_err()).contains("/nowhere"));

@@ -1,11 +1,15 @@
 //! `knarr store`.
 
+mod snapshot;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use supervisor::{ControlError, StoreControl, check_snapshot};
 
 use crate::settings::DEFAULT_DATA_DIR;
+
+use snapshot::Snapshot;
 
 #[derive(Subcommand)]
 pub(crate) enum Store {
@@ -32,34 +36,16 @@ pub(crate) enum Store {
     },
 }
 
-#[derive(Subcommand)]
-pub(crate) enum Snapshot {
-    /// Save the store to a new file, while its server runs or not, and read it back
-    Save {
-        #[arg(value_name = "SNAPSHOT")]
-        file: PathBuf,
-        #[command(flatten)]
-        place: Place,
-    },
-    /// Make the store of a data folder that has none from a snapshot
-    Restore {
-        #[arg(value_name = "SNAPSHOT")]
-        file: PathBuf,
-        #[command(flatten)]
-        place: Place,
-    },
-}
-
 /// Whose store.
 #[derive(Args)]
 pub(crate) struct Place {
     /// Data folder of the server
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
-    data_dir: PathBuf,
+    pub(crate) data_dir: PathBuf,
 }
 
 impl Place {
-    fn store(&self) -> StoreControl {
+    pub(crate) fn store(&self) -> StoreControl {
         StoreControl::new(&self.data_dir)
     }
 }
@@ -68,18 +54,7 @@ impl Store {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Status { place } => status(&place),
-            Self::Snapshot(Snapshot::Save { file, place }) => {
-                let saved = place.store().save(&file)?;
-                let (revision, keys, bytes) = (saved.revision, saved.keys, saved.bytes);
-                println!("{} saved and checked: revision {revision}, {keys} keys, {bytes} bytes", file.display());
-                Ok(())
-            }
-            Self::Snapshot(Snapshot::Restore { file, place }) => {
-                let restored = place.store().restore(&file)?;
-                let (dir, keys, revision) = (place.data_dir.display(), restored.keys, restored.revision);
-                println!("store of {dir} restored: {keys} keys; its revisions go on from {revision}");
-                Ok(())
-            }
+            Self::Snapshot(snapshot) => snapshot.run(),
             Self::Check { snapshot: Some(file), .. } => {
                 let found = check_snapshot(&file)?;
                 let (revision, keys, bytes) = (found.revision, found.keys, found.bytes);
@@ -131,6 +106,6 @@ fn check(place: &Place) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn megabytes(bytes: u64) -> f64 {
+pub(crate) fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }

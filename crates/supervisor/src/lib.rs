@@ -15,6 +15,7 @@ mod node_certificates;
 mod node_routes;
 mod pid_file;
 mod requirements;
+mod s3;
 mod server;
 mod snapshots;
 mod store_control;
@@ -28,7 +29,10 @@ pub use images::{Image, Images};
 pub use join_token::{JoinToken, ListedToken, create_token, delete_token, list_tokens};
 pub use kubelet::{Housekeeping, Threshold};
 pub use registry::StorageMediaType;
+pub use s3::{S3, S3Config, S3Error, S3Place, StoredSnapshot};
 pub use server::{Running, apiserver, server, tear_down};
-pub use snapshots::SnapshotConfig;
+pub use snapshots::{
+    SnapshotConfig, names as snapshot_names, prune as prune_snapshots, prune_s3 as prune_s3_snapshots,
+};
 pub use store::check as check_snapshot;
 pub use store_control::{ControlError, StoreControl, StoreStatus};

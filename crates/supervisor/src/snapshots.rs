@@ -11,8 +11,12 @@ use std::{
 use anyhow::Context;
 use controller_runtime::Tasks;
 use store::{Contents, Store};
+use tokio::time::Instant;
 
-use crate::store_control::save_as;
+use crate::{
+    s3::{S3, S3Config, S3Error},
+    store_control::save_as,
+};
 
 /// When snapshots are taken, and how many stay.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,12 +25,14 @@ pub struct SnapshotConfig {
     pub every: Option<Duration>,
     pub keep: usize,
     pub dir: PathBuf,
+    /// Where each is also put, and as many are kept.
+    pub s3: Option<S3Config>,
 }
 
 impl SnapshotConfig {
     /// Twice a day into `snapshots` in the data folder; the latest five are kept.
     pub fn new(data_dir: &Path) -> Self {
-        Self { every: Some(Duration::from_secs(12 * 3600)), keep: 5, dir: data_dir.join("snapshots") }
+        Self { every: Some(Duration::from_secs(12 * 3600)), keep: 5, dir: data_dir.join("snapshots"), s3: None }
     }
 }
 
@@ -43,29 +49,80 @@ pub(crate) fn start(store: &Store, config: SnapshotConfig, tasks: &Tasks) {
     tasks.spawn("snapshots", async move {
         let mut wait = first_wait(&config.dir, every, SystemTime::now());
         let mut last = None;
+        // The newest one, while it is not in the other storage.
+        let mut unsent = None;
+        let mut next = Instant::now() + wait;
         loop {
-            tokio::time::sleep(wait).await;
+            tokio::time::sleep_until(next.min(Instant::now() + wait)).await;
             wait = every;
-            let revision = store.revision();
-            if last == Some(revision) {
-                continue;
+            if Instant::now() >= next {
+                next = Instant::now() + every;
+                let revision = store.revision();
+                if last != Some(revision) {
+                    match scheduled(&store, &config).await {
+                        Some((path, revision)) => (last, unsent) = (Some(revision), config.s3.is_some().then_some(path)),
+                        None => next = Instant::now() + RETRY_AFTER.min(every),
+                    }
+                }
             }
-            let (store, config) = (store.clone(), config.clone());
-            let now = jiff::Timestamp::now();
-            match tokio::task::spawn_blocking(move || take(&store, &config, now)).await {
-                Ok(Ok((path, contents))) => {
-                    let Contents { revision, keys, bytes } = contents;
-                    last = Some(revision);
-                    tracing::info!(path = %path.display(), revision = revision.0, keys, bytes, "snapshot of the store saved");
+            if let (Some(path), Some(s3)) = (&unsent, &config.s3) {
+                match send(path, s3, config.keep).await {
+                    Ok(()) => unsent = None,
+                    Err(error) => {
+                        tracing::error!(error = format!("{error:#}"), place = %s3.place, "a snapshot could not be put into its other storage; tried again");
+                        wait = RETRY_AFTER;
+                    }
                 }
-                Ok(Err(error)) => {
-                    tracing::error!(error = format!("{error:#}"), "the store's snapshot failed; see --snapshot-dir");
-                    wait = RETRY_AFTER.min(every);
-                }
-                Err(error) => tracing::error!(%error, "the store's snapshot panicked"),
             }
         }
     });
+}
+
+/// Takes one; what goes wrong is said.
+async fn scheduled(store: &Store, config: &SnapshotConfig) -> Option<(PathBuf, store::Revision)> {
+    let (store, config, now) = (store.clone(), config.clone(), jiff::Timestamp::now());
+    match tokio::task::spawn_blocking(move || take(&store, &config, now)).await {
+        Ok(Ok((path, Contents { revision, keys, bytes }))) => {
+            tracing::info!(path = %path.display(), revision = revision.0, keys, bytes, "snapshot of the store saved");
+            return Some((path, revision));
+        }
+        Ok(Err(error)) => {
+            tracing::error!(error = format!("{error:#}"), "the store's snapshot failed; see --snapshot-dir");
+        }
+        Err(error) => tracing::error!(%error, "the store's snapshot panicked"),
+    }
+    None
+}
+
+/// Puts a snapshot into the other storage, and removes the oldest there.
+async fn send(path: &Path, config: &S3Config, keep: usize) -> anyhow::Result<()> {
+    let name = path.file_name().and_then(|name| name.to_str()).context("a snapshot has a name")?;
+    let s3 = S3::open(config)?;
+    s3.save(path, name).await?;
+    prune_s3(&s3, keep, jiff::Timestamp::now()).await?;
+    tracing::info!(name, place = %config.place, "snapshot put into its other storage");
+    Ok(())
+}
+
+/// Removes all but the latest of those that were put there by a schedule; says which.
+pub async fn prune_s3(s3: &S3, keep: usize, now: jiff::Timestamp) -> Result<Vec<String>, S3Error> {
+    let mut names: Vec<String> = s3.list(PREFIX).await?.into_iter().map(|object| object.name).collect();
+    names.retain(|name| is_ours(name));
+    in_order(&mut names, now);
+    names.truncate(names.len().saturating_sub(keep.max(1)));
+    for name in &names {
+        s3.remove(name).await?;
+    }
+    Ok(names)
+}
+
+/// Removes all but the latest scheduled snapshots of a folder; says which.
+pub fn prune(dir: &Path, keep: usize, now: jiff::Timestamp) -> std::io::Result<Vec<String>> {
+    let mut names = names(dir)?;
+    in_order(&mut names, now);
+    names.truncate(names.len().saturating_sub(keep.max(1)));
+    names.iter().try_for_each(|name| std::fs::remove_file(dir.join(name)))?;
+    Ok(names)
 }
 
 /// A restart neither puts a snapshot off nor brings one forward. If the newest one is from the future, the clock was
@@ -95,26 +152,29 @@ fn take(store: &Store, config: &SnapshotConfig, now: jiff::Timestamp) -> anyhow:
         let written = store.save(file).map(|_| ());
         written.map_err(|source| crate::ControlError::Io { action: "write", path: path.clone(), source })
     })?;
-    let mut names = names(dir).with_context(|| format!("list {}", dir.display()))?;
-    in_order(&mut names, now);
-    for old in &names[..names.len().saturating_sub(config.keep.max(1))] {
-        let old = dir.join(old);
-        std::fs::remove_file(&old).with_context(|| format!("remove {}", old.display()))?;
-    }
+    prune(dir, config.keep, now).with_context(|| format!("remove old snapshots in {}", dir.display()))?;
     Ok((path, contents))
 }
 
-/// Snapshots in the folder: their names begin with the time.
-fn names(dir: &Path) -> std::io::Result<Vec<String>> {
+/// Whether a schedule gave this name: `snapshot-20261121T100000Z-r1840`. Only these are ever removed.
+fn is_ours(name: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let parts = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once("Z-r"));
+    let stamp = parts.and_then(|(stamp, revision)| Some((stamp.split_once('T')?, revision)));
+    stamp.is_some_and(|((date, time), revision)| digits(date) && digits(time) && digits(revision))
+}
+
+/// Scheduled snapshots in the folder.
+pub fn names(dir: &Path) -> std::io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(dir)? {
         if let Ok(name) = entry?.file_name().into_string()
-            && name.starts_with(PREFIX)
-            && !name.ends_with(".tmp")
+            && is_ours(&name)
         {
             names.push(name);
         }
     }
+    names.sort();
     Ok(names)
 }
 
