@@ -69,7 +69,7 @@ async fn a_store_that_can_write_no_more_is_seen_in_health_while_reads_go_on() {
     // The watch has told all that happened, and goes on.
     let mut told = 0;
     while told < written {
-        let frame = timeout(Duration::from_secs(10), watch.frame()).await.unwrap().unwrap().unwrap();
+        let frame = timeout(Duration::from_secs(60), watch.frame()).await.unwrap().unwrap().unwrap();
         told += frame.into_data().unwrap().iter().filter(|byte| **byte == b'\n').count();
     }
     assert!(timeout(Duration::from_millis(50), watch.frame()).await.is_err(), "the watch ended");
