@@ -13,13 +13,14 @@ use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{net::TcpStream, task::JoinSet, time::Instant};
 
 /// A running etcd. It ends with the value.
 pub(crate) struct Etcd {
     process: Child,
     sender: Sender,
     port: u16,
+    _connection: JoinSet<()>,
 }
 
 /// A connection for many calls at a time.
@@ -50,7 +51,7 @@ impl Etcd {
         let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().context("start etcd")?;
         let sender = connect(port).await;
         let etcd = match sender {
-            Ok(sender) => Etcd { process, sender, port },
+            Ok((sender, _connection)) => Etcd { process, sender, port, _connection },
             Err(error) => {
                 let mut process = process;
                 process.kill().ok();
@@ -100,7 +101,7 @@ fn put_length(out: &mut BytesMut, mut length: usize) {
     out.put_u8(length as u8);
 }
 
-async fn connect(port: u16) -> anyhow::Result<Sender> {
+async fn connect(port: u16) -> anyhow::Result<(Sender, JoinSet<()>)> {
     let deadline = Instant::now() + Duration::from_secs(20);
     let stream = loop {
         match TcpStream::connect(("127.0.0.1", port)).await {
@@ -111,8 +112,10 @@ async fn connect(port: u16) -> anyhow::Result<Sender> {
     };
     stream.set_nodelay(true)?;
     let (http, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
-    Ok(Sender { http, port })
+    let mut task = JoinSet::new();
+    // Its end shows in the calls.
+    task.spawn(async move { drop(connection.await) });
+    Ok((Sender { http, port }, task))
 }
 
 impl Sender {
