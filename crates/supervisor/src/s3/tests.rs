@@ -316,10 +316,11 @@ async fn another_storage_agrees() {
     let empty = ("content-length", "0".to_owned());
     let url = s3.bucket.create_bucket(&s3.credentials).sign(SIGNED_FOR);
     loop {
-        let made = match s3.caller.call("make a bucket", Method::PUT, url.clone(), &[empty.clone()], None).await {
-            Ok(answer) => answer.expect_ok(MAX_TEXT_BYTES).await,
-            Err(error) => Err(error),
-        };
+        let made =
+            match s3.caller.call("make a bucket", Method::PUT, url.clone(), std::slice::from_ref(&empty), None).await {
+                Ok(answer) => answer.expect_ok(MAX_TEXT_BYTES).await,
+                Err(error) => Err(error),
+            };
         match made {
             Ok(_) => break,
             Err(error) => assert!(Instant::now() < deadline, "moto does not answer: {error}"),
