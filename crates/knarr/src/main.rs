@@ -2,6 +2,7 @@
 
 mod agent;
 mod apiserver;
+mod datastore_settings;
 mod down;
 mod image;
 mod kubelet_settings;

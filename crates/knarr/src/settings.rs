@@ -6,14 +6,11 @@ use std::{
     time::Duration,
 };
 
-use crate::kubelet_settings::KubeletSettings;
+use crate::{datastore_settings::DatastoreSettings, kubelet_settings::KubeletSettings};
 use anyhow::Context;
 use clap::Args;
 use serde::{Deserialize, de::DeserializeOwned};
-use supervisor::{
-    AgentConfig, ApiServerConfig, Cidr, DEFAULT_PREFIX, DatastoreConfig, JoinToken, NodeConfig, S3, S3Config,
-    ServerConfig, StorageMediaType,
-};
+use supervisor::{AgentConfig, ApiServerConfig, Cidr, JoinToken, NodeConfig, S3, S3Config, ServerConfig};
 
 pub(crate) const DEFAULT_DATA_DIR: &str = "/var/lib/knarr";
 /// A configuration file is short; a larger one is a mistake.
@@ -59,25 +56,9 @@ pub(crate) struct ApiServerSettings {
     /// File that says what is encrypted at rest, and how [default: secrets, with a key in the data folder]
     #[arg(long, value_name = "FILE")]
     pub(crate) encryption_provider_config: Option<PathBuf>,
-    /// Keep the cluster in etcd: https://10.0.0.1:2379,10.0.0.2:2379 [default: in the data folder]
-    #[arg(long, value_name = "URLS")]
-    pub(crate) datastore_endpoint: Option<String>,
-    /// Authorities of etcd's certificates
-    #[arg(long, value_name = "FILE")]
-    pub(crate) datastore_cafile: Option<PathBuf>,
-    /// Certificate to show etcd
-    #[arg(long, value_name = "FILE")]
-    pub(crate) datastore_certfile: Option<PathBuf>,
-    /// Key of that certificate
-    #[arg(long, value_name = "FILE")]
-    pub(crate) datastore_keyfile: Option<PathBuf>,
-    /// What the keys in etcd begin with [default: /registry]
-    #[arg(long, value_name = "PREFIX")]
-    pub(crate) etcd_prefix: Option<String>,
-    /// How objects are written to etcd: application/vnd.kubernetes.protobuf or application/json; both are read
-    /// [default: application/vnd.kubernetes.protobuf]
-    #[arg(long, value_name = "TYPE")]
-    pub(crate) storage_media_type: Option<String>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) datastore: DatastoreSettings,
     /// Time between snapshots of the store, such as 12h; 0 for none [default: 12h]
     #[arg(long, value_name = "DURATION")]
     pub(crate) snapshot_interval: Option<String>,
@@ -147,12 +128,7 @@ impl ApiServerSettings {
             cluster_domain: self.cluster_domain.or(file.cluster_domain),
             anonymous_auth: self.anonymous_auth.or(file.anonymous_auth),
             encryption_provider_config: self.encryption_provider_config.or(file.encryption_provider_config),
-            datastore_endpoint: self.datastore_endpoint.or(file.datastore_endpoint),
-            datastore_cafile: self.datastore_cafile.or(file.datastore_cafile),
-            datastore_certfile: self.datastore_certfile.or(file.datastore_certfile),
-            datastore_keyfile: self.datastore_keyfile.or(file.datastore_keyfile),
-            etcd_prefix: self.etcd_prefix.or(file.etcd_prefix),
-            storage_media_type: self.storage_media_type.or(file.storage_media_type),
+            datastore: self.datastore.or(file.datastore),
             snapshot_interval: self.snapshot_interval.or(file.snapshot_interval),
             snapshot_retention: self.snapshot_retention.or(file.snapshot_retention),
             snapshot_dir: self.snapshot_dir.or(file.snapshot_dir),
@@ -165,44 +141,12 @@ impl ApiServerSettings {
         }
     }
 
-    fn datastore(&self) -> anyhow::Result<Option<DatastoreConfig>> {
-        let others = [
-            ("datastore-cafile", self.datastore_cafile.is_some()),
-            ("datastore-certfile", self.datastore_certfile.is_some()),
-            ("datastore-keyfile", self.datastore_keyfile.is_some()),
-            ("etcd-prefix", self.etcd_prefix.is_some()),
-            ("storage-media-type", self.storage_media_type.is_some()),
-        ];
-        let Some(endpoint) = &self.datastore_endpoint else {
-            if let Some((flag, _)) = others.iter().find(|(_, given)| *given) {
-                anyhow::bail!("--{flag} says how etcd is used, and no --datastore-endpoint is given");
-            }
-            return Ok(None);
-        };
-        let media_type = match self.storage_media_type.as_deref() {
-            None => StorageMediaType::default(),
-            Some(text) => StorageMediaType::parse(text).with_context(|| {
-                format!(
-                    "--storage-media-type {text:?} is neither application/vnd.kubernetes.protobuf nor application/json"
-                )
-            })?,
-        };
-        Ok(Some(DatastoreConfig {
-            endpoints: DatastoreConfig::endpoints(endpoint).context("--datastore-endpoint")?,
-            ca_file: self.datastore_cafile.clone(),
-            cert_file: self.datastore_certfile.clone(),
-            key_file: self.datastore_keyfile.clone(),
-            prefix: self.etcd_prefix.clone().unwrap_or_else(|| DEFAULT_PREFIX.to_owned()),
-            media_type,
-        }))
-    }
-
     pub(crate) fn config(self) -> anyhow::Result<ApiServerConfig> {
         let network = |flag: &str, text: Option<String>, default: Cidr| match text {
             Some(text) => text.parse::<Cidr>().with_context(|| format!("--{flag}")),
             None => Ok(default),
         };
-        let datastore = self.datastore()?;
+        let datastore = self.datastore.config()?;
         let mut config = ApiServerConfig::new(self.data_dir.unwrap_or_else(|| DEFAULT_DATA_DIR.into()));
         config.datastore = datastore;
         let cluster = &mut config.cluster;

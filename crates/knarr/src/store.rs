@@ -4,10 +4,11 @@ mod snapshot;
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::{Args, Subcommand};
-use supervisor::{ControlError, StoreControl, check_snapshot};
+use supervisor::{ControlError, Direction, Migration, StoreControl, check_snapshot};
 
-use crate::settings::DEFAULT_DATA_DIR;
+use crate::{datastore_settings::DatastoreSettings, run, settings::DEFAULT_DATA_DIR};
 
 use snapshot::Snapshot;
 
@@ -29,11 +30,33 @@ pub(crate) enum Store {
         #[command(flatten)]
         place: Place,
     },
+    /// Move a cluster whose servers are stopped from a data folder to etcd, or back; compares all objects afterwards
+    Migrate {
+        /// Where to
+        #[arg(long, value_enum)]
+        to: Target,
+        /// File that says what is encrypted at rest, if the server has one [default: the data folder's own]
+        #[arg(long, value_name = "FILE")]
+        encryption_provider_config: Option<PathBuf>,
+        #[command(flatten)]
+        datastore: DatastoreSettings,
+        #[command(flatten)]
+        place: Place,
+    },
     /// Let go of the history of a running server's store and write all of it anew, with the first encryption key
     Compact {
         #[command(flatten)]
         place: Place,
     },
+}
+
+/// From where to where.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Target {
+    /// From the data folder to etcd
+    Etcd,
+    /// From etcd to the data folder
+    Local,
 }
 
 /// Whose store.
@@ -62,6 +85,17 @@ impl Store {
                 Ok(())
             }
             Self::Check { snapshot: None, place } => check(&place),
+            Self::Migrate { to, encryption_provider_config, datastore, place } => {
+                let datastore = datastore.config()?.context("--datastore-endpoint says which etcd is meant")?;
+                let direction = match to {
+                    Target::Etcd => Direction::ToEtcd,
+                    Target::Local => Direction::ToLocal,
+                };
+                let encryption = encryption_provider_config;
+                let migration = Migration { data_dir: place.data_dir, datastore, encryption, direction };
+                println!("{}", run::to_end(migration.run())?);
+                Ok(())
+            }
             Self::Compact { place } => {
                 println!("history before revision {} is gone; all of it is written anew", place.store().compact()?);
                 Ok(())

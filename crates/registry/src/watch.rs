@@ -15,7 +15,7 @@ use store::{Event, KeyValue, OutOfWindow, Revision, Watch};
 use tokio::time::{Duration, Interval, MissedTickBehavior};
 
 use crate::{
-    ListOptions, Registry, RequestContext, Resource, View, decode, failure, form, header::restamp, keys, options,
+    ListOptions, Registry, RequestContext, Resource, View, decode, failure, form, header::restamp, keys, moved, options,
     selection::Selection, view,
 };
 pub(crate) use frames::Frames;
@@ -137,6 +137,9 @@ impl Registry {
             Ok(watch) => watch,
             // The client knows a state that is yet to come; it hears what comes after it.
             Err(OutOfWindow::Future { current, .. }) => {
+                if moved::is_of_before(&self.store().snapshot(), asked) {
+                    return Err(Status::expired(format!("too old resource version: {asked} ({current})")));
+                }
                 self.store().watch(&prefix, current).map_err(|_| Status::internal("the present is out of reach"))?
             }
             Err(OutOfWindow::Compacted { floor, .. }) => {

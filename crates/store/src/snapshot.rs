@@ -1,10 +1,12 @@
 //! A consistent view of all keys at one revision.
 
-use std::{ops::Bound, sync::Arc};
+use std::{io, ops::Bound, sync::Arc};
 
 use crate::{
+    backup::{self, Contents},
     key_value::{Key, KeyValue},
     revision::Revision,
+    seal::Seal,
     state::{Keys, State},
 };
 
@@ -55,6 +57,11 @@ impl Snapshot {
             _ => Bound::Included(Key::from(prefix)),
         };
         self.keys.range((start, Bound::Unbounded)).map(|(_, kv)| kv).take_while(move |kv| kv.key.starts_with(prefix))
+    }
+
+    /// Writes it in the form of a saved store, sealed as told: what [`restore`](crate::restore) makes a store from.
+    pub fn save(&self, seal: Option<&dyn Seal>, out: &mut dyn io::Write) -> io::Result<Contents> {
+        backup::save(self, seal, out)
     }
 
     /// How many keys begin with `prefix`.

@@ -12,6 +12,8 @@ use crate::ClusterConfig;
 /// The service account the cluster DNS acts as.
 pub(crate) const DNS_ACCOUNT: (&str, &str) = ("kube-system", "coredns");
 const MANAGER: &str = "knarr";
+/// Where the cluster DNS stands while there is one server.
+pub(crate) const DNS_SLICE: &str = "kube-dns";
 
 /// Who writes these objects.
 pub(crate) fn user() -> UserInfo {
@@ -26,6 +28,15 @@ pub(crate) async fn install_dns(
     endpoint: SocketAddr,
     slice: &str,
 ) -> anyhow::Result<()> {
+    // What servers wrote before the cluster was moved to etcd, or from there.
+    let stale = if slice == DNS_SLICE { "metadata.name!=kube-dns" } else { "metadata.name=kube-dns" };
+    let selectors = form_urlencoded::Serializer::new(String::new())
+        .append_pair("labelSelector", "endpointslice.kubernetes.io/managed-by=knarr,kubernetes.io/service-name=kube-dns")
+        .append_pair("fieldSelector", stale)
+        .finish();
+    let path = format!("/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices?{selectors}", DNS_ACCOUNT.0);
+    let request = http::Request::delete(&path).body(Body::empty()).context("make a request")?;
+    client.bytes(request).await.with_context(|| format!("delete {path}"))?;
     for (path, object) in dns_objects(service_ip, endpoint, slice) {
         let request = http_request(&format!("{path}?fieldManager={MANAGER}&force=true"), &object)?;
         client.bytes(request).await.with_context(|| format!("apply {path}"))?;

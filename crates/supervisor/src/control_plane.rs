@@ -1,6 +1,6 @@
 //! The API server over its store: what answers requests.
 
-mod encryption;
+pub(crate) mod encryption;
 
 use std::{net::SocketAddr, sync::Arc};
 

@@ -122,7 +122,7 @@ pub async fn server(config: ServerConfig) -> anyhow::Result<Running> {
         // The right to read comes first: a refused list is tried again only later.
         let service_ip = node::dns_service_ip(&cluster)?.into();
         let client = control_plane.client(addons::user());
-        let slice = if shared { format!("kube-dns-{}", node.name) } else { "kube-dns".to_owned() };
+        let slice = if shared { format!("kube-dns-{}", node.name) } else { addons::DNS_SLICE.to_owned() };
         addons::install_dns(&client, service_ip, dns_address, &slice).await?;
         addons::install_joining(&client, &cluster).await?;
         let (namespace, account) = addons::DNS_ACCOUNT;
