@@ -4,5 +4,6 @@
 
 mod agent;
 mod api;
+mod datastore;
 mod kubectl;
 mod node;

@@ -20,6 +20,8 @@ use identity::Identity;
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// A server that has said nothing for so long is taken for dead.
 const SILENCE: Duration = Duration::from_secs(15);
+/// The longest a server that stops tries to tell the others.
+const LEAVE_LIMIT: Duration = Duration::from_secs(3);
 /// How often the leases of servers that are gone for good are looked for.
 const COLLECTION: Duration = Duration::from_secs(3600);
 
@@ -112,6 +114,9 @@ impl ApiServer {
         let own = self.inner.config.advertise_address;
         let registry = &self.inner.live.registry;
         let left = async {
+            if let Some(peers) = &self.inner.peers {
+                peers.identity.give_up(&self.inner.live).await?;
+            }
             let masters = registry.masters().await?;
             for master in masters.iter().filter(|master| master.address == own) {
                 registry.remove_master(*master).await?;
@@ -119,8 +124,10 @@ impl ApiServer {
             let rest: Vec<IpAddr> = masters.iter().map(|master| master.address).filter(|a| *a != own).collect();
             if rest.is_empty() { Ok(()) } else { self.point_to(&rest).await }
         };
-        if let Err(status) = left.await {
-            tracing::debug!(error = status.message, "this API server could not take itself out of the endpoints");
+        match tokio::time::timeout(LEAVE_LIMIT, left).await {
+            Ok(Ok(())) => {}
+            Ok(Err(status)) => tracing::debug!(error = status.message, "this server could not take leave of others"),
+            Err(_) => tracing::debug!("this server had no time to take leave of others"),
         }
     }
 }

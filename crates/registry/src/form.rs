@@ -82,6 +82,8 @@ impl StorageForm {
             && let Ok(tree) = serde_json::from_slice::<Value>(&plain)
             && tree.get("kind").is_some_and(Value::is_string)
             && let Ok(encoded) = protobuf::encode_object(&tree)
+            // Nothing may be lost: what protobuf cannot say, such as an empty text that JSON says, stays JSON.
+            && tree_of(&encoded).as_ref() == Some(&tree)
         {
             return encoded.into();
         }

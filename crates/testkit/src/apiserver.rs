@@ -24,11 +24,50 @@ impl ApiServer {
 
     /// The same with more flags.
     pub fn with_flags(flags: &[&str]) -> Self {
-        let folder = tempfile::Builder::new().prefix("knarr-test-").tempdir().expect("a temporary folder");
-        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let mut server = Self { folder, process: None, flags };
+        let mut server = Self::not_started(flags);
         server.start_again();
         server
+    }
+
+    /// A folder for one, which is not started yet.
+    pub fn not_started(flags: &[&str]) -> Self {
+        let folder = tempfile::Builder::new().prefix("knarr-test-").tempdir().expect("a temporary folder");
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        Self { folder, process: None, flags }
+    }
+
+    /// Another one of the same cluster: with the same flags and the cluster's keys.
+    pub fn beside(&self) -> Self {
+        let mut beside = Self::not_started(&[]);
+        beside.flags.clone_from(&self.flags);
+        beside.take_keys_of(self);
+        beside.start_again();
+        beside
+    }
+
+    /// Copies the keys that all servers of a cluster share.
+    pub fn take_keys_of(&self, other: &Self) {
+        std::fs::create_dir_all(self.data_dir().join("pki")).expect("a folder in a new folder");
+        for name in
+            ["pki/ca.crt", "pki/ca.key", "pki/kubelet-ca.crt", "pki/kubelet-ca.key", "pki/sa.key", "encryption.yaml"]
+        {
+            let copied = std::fs::copy(other.data_dir().join(name), self.data_dir().join(name));
+            copied.unwrap_or_else(|error| panic!("copy {name}: {error}"));
+        }
+    }
+
+    /// Other flags from the next start on.
+    pub fn set_flags(&mut self, flags: &[&str]) {
+        self.flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+    }
+
+    /// Runs it until it gives up; answers what it said last.
+    #[track_caller]
+    pub fn gives_up(&self) -> String {
+        let output = self.command().output().expect("it can be started");
+        assert!(!output.status.success(), "it ran");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        text.lines().last().unwrap_or_default().to_owned()
     }
 
     /// The command that runs it in this folder.

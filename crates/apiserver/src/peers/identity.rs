@@ -60,6 +60,16 @@ impl Identity {
         last
     }
 
+    /// Deletes the lease: this server stops.
+    pub(super) async fn give_up(&self, live: &Live) -> Result<(), Status> {
+        let resource = live.resource(LEASES.0, LEASES.1, LEASES.2)?;
+        let (cx, options) = (live.context(NAMESPACE, &self.name), DeleteOptions::default());
+        match live.registry.delete(&resource, &cx, &options).await {
+            Err(status) if !crate::live::is_race(&status) => Err(status),
+            _ => Ok(()),
+        }
+    }
+
     fn lease(&self, existing: Option<&Object>, now: &str) -> Object {
         let mut lease = existing.cloned().unwrap_or_else(|| {
             let empty = json!({

@@ -51,7 +51,7 @@ pub(super) fn hold_address(address: IpAddr, service: &Object, now: &str) -> Op {
             },
         },
         "spec": {"parentRef": {
-            "group": "", "resource": "services", "namespace": service.namespace(), "name": service.name(),
+            "resource": "services", "namespace": service.namespace(), "name": service.name(),
         }},
     }));
     let object = Unstamped::new(&object.unwrap_or_default());

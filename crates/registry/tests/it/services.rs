@@ -125,7 +125,7 @@ async fn what_is_held_is_written_as_upstream_writes_it() {
                 "ipaddress.kubernetes.io/ip-family": "IPv4",
                 "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io",
             }),
-            &json!({ "parentRef": { "group": "", "resource": "services", "namespace": "default", "name": "a" } }),
+            &json!({ "parentRef": { "resource": "services", "namespace": "default", "name": "a" } }),
         )
     );
     let ports = read("/registry/ranges/servicenodeports").unwrap();
