@@ -76,18 +76,25 @@ impl StorageForm {
     }
 
     /// What etcd gets. What is no object stays as it is.
-    pub fn encode(&self, value: &[u8]) -> Bytes {
+    pub fn encode(&self, key: &[u8], value: &[u8]) -> Bytes {
         let plain = header::without_version(value);
         if self.media_type == StorageMediaType::Protobuf
             && let Ok(tree) = serde_json::from_slice::<Value>(&plain)
             && tree.get("kind").is_some_and(Value::is_string)
-            && let Ok(encoded) = protobuf::encode_object(&tree)
-            // Nothing may be lost: what protobuf cannot say, such as an empty text that JSON says, stays JSON.
-            && tree_of(&encoded).as_ref() == Some(&tree)
+            && let Ok(encoded) = protobuf::encode_object(&tree).map(Bytes::from)
+            && self.says_the_same(key, &plain, &tree, &encoded)
         {
-            return encoded.into();
+            return encoded;
         }
         plain
+    }
+
+    /// Nothing may be lost: what protobuf cannot say, such as an empty text where JSON has one, stays JSON.
+    fn says_the_same(&self, key: &[u8], plain: &Bytes, tree: &Value, encoded: &Bytes) -> bool {
+        if self.resources.stored_at(key).is_none() {
+            return tree_of(encoded).as_ref() == Some(tree);
+        }
+        self.decode(key, encoded, 0).is_ok_and(|back| header::without_version(&back) == plain)
     }
 
     /// What memory holds of a key that etcd holds so since `revision`.
@@ -116,8 +123,8 @@ impl StorageForm {
 }
 
 impl store::Form for StorageForm {
-    fn to_stored(&self, _key: &[u8], value: Bytes) -> Result<Bytes, store::Malformed> {
-        Ok(self.encode(&value))
+    fn to_stored(&self, key: &[u8], value: Bytes) -> Result<Bytes, store::Malformed> {
+        Ok(self.encode(key, &value))
     }
 
     /// One broken object is told to whoever asks for it; it does not stop the server.

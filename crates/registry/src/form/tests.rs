@@ -26,7 +26,7 @@ fn in_memory(resource: &dyn Resource, object: Value) -> (Vec<u8>, Bytes) {
 /// Through etcd and back; the bytes in etcd.
 #[track_caller]
 fn round_trip(form: &StorageForm, key: &[u8], memory: &Bytes) -> Bytes {
-    let stored = form.encode(memory);
+    let stored = form.encode(key, memory);
     let back = form.decode(key, &stored, 7).unwrap();
     assert_eq!(
         String::from_utf8_lossy(&back),
@@ -116,12 +116,12 @@ fn secret() -> (Vec<u8>, Bytes) {
 #[test]
 fn etcd_holds_no_resource_version() {
     let (key, memory) = secret();
-    let json = form(StorageMediaType::Json).encode(&memory);
+    let json = form(StorageMediaType::Json).encode(&key, &memory);
     assert_eq!(
         json,
         r#"{"kind":"Secret","apiVersion":"v1","metadata":{"name":"a","namespace":"b","uid":"u","labels":{"x":"y"}},"data":{"k":"dg=="},"type":"Opaque"}"#
     );
-    let protobuf = form(StorageMediaType::Protobuf).encode(&memory);
+    let protobuf = form(StorageMediaType::Protobuf).encode(&key, &memory);
     assert!(protobuf.starts_with(b"k8s\0\x0a\x0c\x0a\x02v1\x12\x06Secret\x12"), "{protobuf:?}");
     // Each form reads what the other wrote, and what upstream's encoder ends with a line.
     for stored in [json.clone(), protobuf, [&json[..], b"\n"].concat().into()] {
@@ -163,7 +163,7 @@ fn what_is_newer_than_the_numbers_is_stored_as_json() {
     let memory = Bytes::from_static(
         br#"{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"a","resourceVersion":"7"},"invented":true}"#,
     );
-    assert!(form(StorageMediaType::Protobuf).encode(&memory).starts_with(b"{"));
+    assert!(form(StorageMediaType::Protobuf).encode(b"/registry/configmaps/n/a", &memory).starts_with(b"{"));
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn what_is_no_object_of_this_server_stays_as_it_is() {
     for value in [&b"\xff\x00raw"[..], b"{}", b""] {
         let value = Bytes::from_static(value);
         for media_type in BOTH {
-            assert_eq!(form(media_type).encode(&value), value);
+            assert_eq!(form(media_type).encode(b"/registry/example.org/x", &value), value);
             assert_eq!(form(media_type).decode(b"/registry/example.org/x", &value, 3).unwrap(), value);
         }
     }
@@ -196,7 +196,7 @@ proptest::proptest! {
     fn never_panics(bytes: Vec<u8>, protobuf: bool) {
         let stored: Bytes = if protobuf { [PROTOBUF, &bytes].concat().into() } else { bytes.into() };
         let form = form(StorageMediaType::Protobuf);
-        form.encode(&stored);
+        form.encode(b"/registry/pods/n/a", &stored);
         for key in [&b"/registry/pods/n/a"[..], b"/registry/other/a"] {
             form.decode(key, &stored, 1).ok();
         }
