@@ -17,7 +17,7 @@ fn migrate(server: &ApiServer, etcd: &Etcd, to: &str) -> Result<String, String> 
 
 /// Everything that kubectl can list, without what servers write of themselves.
 fn everything(kubectl: &Kubectl) -> Vec<Value> {
-    let kinds = "configmaps,secrets,services,endpoints,namespaces,clusterroles,clusterrolebindings,roles,rolebindings,priorityclasses,deployments";
+    let kinds = "configmaps,secrets,services,namespaces,clusterroles,clusterrolebindings,roles,rolebindings,priorityclasses,deployments";
     let listed = kubectl.run(["get", kinds, "-A", "-o", "json"]).json();
     let mut items = listed["items"].as_array().unwrap().clone();
     for item in &mut items {
