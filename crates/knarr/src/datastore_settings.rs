@@ -62,7 +62,9 @@ impl DatastoreSettings {
         let media_type = match self.storage_media_type.as_deref() {
             None => StorageMediaType::default(),
             Some(text) => StorageMediaType::parse(text).with_context(|| {
-                format!("--storage-media-type {text:?} is neither application/vnd.kubernetes.protobuf nor application/json")
+                format!(
+                    "--storage-media-type {text:?} is neither application/vnd.kubernetes.protobuf nor application/json"
+                )
             })?,
         };
         Ok(Some(DatastoreConfig {

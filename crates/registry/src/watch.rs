@@ -15,8 +15,8 @@ use store::{Event, KeyValue, OutOfWindow, Revision, Watch};
 use tokio::time::{Duration, Interval, MissedTickBehavior};
 
 use crate::{
-    ListOptions, Registry, RequestContext, Resource, View, decode, failure, form, header::restamp, keys, moved, options,
-    selection::Selection, view,
+    ListOptions, Registry, RequestContext, Resource, View, decode, failure, form, header::restamp, keys, moved,
+    options, selection::Selection, view,
 };
 pub(crate) use frames::Frames;
 

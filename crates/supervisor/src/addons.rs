@@ -31,7 +31,10 @@ pub(crate) async fn install_dns(
     // What servers wrote before the cluster was moved to etcd, or from there.
     let stale = if slice == DNS_SLICE { "metadata.name!=kube-dns" } else { "metadata.name=kube-dns" };
     let selectors = form_urlencoded::Serializer::new(String::new())
-        .append_pair("labelSelector", "endpointslice.kubernetes.io/managed-by=knarr,kubernetes.io/service-name=kube-dns")
+        .append_pair(
+            "labelSelector",
+            "endpointslice.kubernetes.io/managed-by=knarr,kubernetes.io/service-name=kube-dns",
+        )
         .append_pair("fieldSelector", stale)
         .finish();
     let path = format!("/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices?{selectors}", DNS_ACCOUNT.0);

@@ -269,7 +269,9 @@ impl fmt::Display for Moved {
             writeln!(f, "they are smaller than those of before: start agents and other clients again")?;
         }
         match (&self.kept, self.direction) {
-            (Some(kept), _) => write!(f, "the old store is kept as {}; start servers with --datastore-endpoint", kept.display()),
+            (Some(kept), _) => {
+                write!(f, "the old store is kept as {}; start servers with --datastore-endpoint", kept.display())
+            }
             (None, _) => write!(f, "etcd still has its copy; start the server without --datastore-endpoint"),
         }
     }

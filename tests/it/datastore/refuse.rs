@@ -46,7 +46,10 @@ fn a_wrong_way_to_etcd_is_told() {
     assert!(refused(&["--datastore-endpoint", &endpoint]).contains("need --datastore-cafile"));
     assert!(refused(&["--datastore-endpoint", "mysql://x"]).contains("only etcd is supported"));
     assert!(refused(&["--datastore-cafile", &ca]).contains("no --datastore-endpoint"));
-    assert!(refused(&["--datastore-endpoint", "http://127.0.0.1:1", "--storage-media-type", "yaml"]).contains("--storage-media-type"));
+    assert!(
+        refused(&["--datastore-endpoint", "http://127.0.0.1:1", "--storage-media-type", "yaml"])
+            .contains("--storage-media-type")
+    );
     assert!(refused(&[&with_ca[..], &["--datastore-certfile", &certificate]].concat()).contains("go together"));
     let mut server = ApiServer::not_started(
         &[&with_ca[..], &["--datastore-certfile", &certificate, "--datastore-keyfile", &key]].concat(),

@@ -52,7 +52,11 @@ fn both_tell_the_same_changes_and_one_goes_on_when_the_other_is_killed() {
     let deleted = |watch: &Watch| {
         eventually("the deletion comes", || {
             let events = watch.events();
-            if events.last().is_some_and(|(kind, name, _)| kind == "DELETED" && name == "w0") { Ok(events) } else { Err(events) }
+            if events.last().is_some_and(|(kind, name, _)| kind == "DELETED" && name == "w0") {
+                Ok(events)
+            } else {
+                Err(events)
+            }
         })
     };
     let (seen, also) = (deleted(&watches[0]), deleted(&watches[1]));
@@ -106,13 +110,19 @@ fn each_is_known_by_a_lease() {
         let label = "apiserver.kubernetes.io/identity=kube-apiserver";
         let listed = one.kubectl().run(["get", "leases", "-n", "kube-system", "-l", label, "-o", "json"]).json();
         let items = listed["items"].as_array().unwrap().clone();
-        items.into_iter().map(|lease| (lease["metadata"]["name"].to_string(), lease["spec"].clone())).collect::<Vec<_>>()
+        items
+            .into_iter()
+            .map(|lease| (lease["metadata"]["name"].to_string(), lease["spec"].clone()))
+            .collect::<Vec<_>>()
     };
     let both = leases();
     assert_eq!(both.len(), 2, "{both:?}");
     for (name, spec) in &both {
         let holder = spec["holderIdentity"].as_str().unwrap();
-        assert!(name.starts_with("\"apiserver-") && holder.starts_with(&format!("{}_", name.trim_matches('"'))), "{holder}");
+        assert!(
+            name.starts_with("\"apiserver-") && holder.starts_with(&format!("{}_", name.trim_matches('"'))),
+            "{holder}"
+        );
         assert_eq!(spec["leaseDurationSeconds"], 3600);
     }
     // Who stops takes its lease along.

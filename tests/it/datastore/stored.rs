@@ -43,7 +43,10 @@ fn objects_lie_as_upstream_has_them() {
     assert!(binary.starts_with(b"k8s\0\x0a\x0f\x0a\x02v1\x12\x09ConfigMap\x12"), "{binary:?}");
     let text = value(&etcd, "/registry/configmaps/default/text");
     let tree: serde_json::Value = serde_json::from_slice(&text).unwrap();
-    assert_eq!((&tree["kind"], &tree["apiVersion"], &tree["data"]["key"]), (&json!("ConfigMap"), &json!("v1"), &json!("2")));
+    assert_eq!(
+        (&tree["kind"], &tree["apiVersion"], &tree["data"]["key"]),
+        (&json!("ConfigMap"), &json!("v1"), &json!("2"))
+    );
     assert_eq!(tree["metadata"].get("resourceVersion"), None);
     // Each server shows what the other wrote, with the revision of its key.
     for (kubectl, name) in [(&json, "binary"), (&protobuf, "text")] {
