@@ -1,6 +1,12 @@
 //! Two nodes: a server and an agent that joins it, each in a network of its own.
 
-use testkit::{Agent, Kubectl, Node, Output, eventually, examples, knarr};
+mod names;
+mod partition;
+
+use testkit::{Agent, Kubectl, Node, Output, eventually, knarr};
+
+/// What keeps a full disk of the machine from mattering.
+const ROOMY: [&str; 2] = ["--eviction-hard=", "--image-gc-high-threshold=100"];
 
 const PODS: &str = r#"
 apiVersion: v1
@@ -23,6 +29,16 @@ spec:
   - {name: c, image: "localhost/hello:1"}
   - {name: talk, image: "localhost/hello:1", command: [sh, -c, "echo from the agent; exec sleep 3600"]}
 "#;
+
+/// Two nodes that are ready and have the image `localhost/hello:1`.
+fn joined(flags: &[&str]) -> (Node, Agent) {
+    let server = Node::start_with(&[&ROOMY, flags].concat());
+    let mut agent = Agent::beside(&server);
+    agent.start(&server, &["--token", &token(&server, &[])]);
+    is(&server.kubectl(), "True");
+    agent.import("localhost/hello:1");
+    (server, agent)
+}
 
 fn token(server: &Node, words: &[&str]) -> String {
     let data = server.data_dir();
@@ -65,11 +81,7 @@ fn a_second_node_joins_serves_and_goes() {
     subnets.dedup();
     assert_eq!(subnets.len(), 2, "{subnets:?}");
 
-    let archive = agent.folder().join("image.tar");
-    let packed =
-        std::process::Command::new(examples().join("image.sh")).arg(&archive).arg("localhost/hello:1").status();
-    assert!(packed.unwrap().success());
-    agent.knarr(&["image", "import", archive.to_str().unwrap()]).ok();
+    agent.import("localhost/hello:1");
     kubectl.apply(PODS);
     kubectl.ok("wait pod/first pod/second --for=condition=Ready --timeout=60s");
     reaches_both(&kubectl, "first");
@@ -137,8 +149,7 @@ fn leaves_nothing(agent: &Agent) {
 /// Certificates with a life of a minute: the node outlives several.
 #[test]
 fn certificates_are_renewed_while_the_node_runs() {
-    let server =
-        Node::start_with(&["--cluster-signing-duration=60s", "--eviction-hard=", "--image-gc-high-threshold=100"]);
+    let server = Node::start_with(&[&ROOMY[..], &["--cluster-signing-duration=60s"]].concat());
     let kubectl = server.kubectl();
     let mut agent = Agent::beside(&server);
     agent.start(&server, &["--token", &token(&server, &[])]);

@@ -25,6 +25,13 @@ const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A server that vanished without a word is noticed on an idle connection, a watch for example, by these...
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_PROBES: u32 = 3;
+/// ... and on one that waits for an answer by this. API servers read what they are sent.
+const PEER_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// The frames of an answer as they come in; a frame is not a line.
 pub type ByteStream = BoxStream<'static, Result<Bytes, Error>>;
 
@@ -75,6 +82,10 @@ impl Client {
         let mut connector = hyper_util::client::legacy::connect::HttpConnector::new();
         connector.enforce_http(false);
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        connector.set_keepalive(Some(KEEPALIVE_IDLE));
+        connector.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
+        connector.set_keepalive_retries(Some(KEEPALIVE_PROBES));
+        connector.set_tcp_user_timeout(Some(PEER_TIMEOUT));
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_only()

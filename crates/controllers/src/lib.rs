@@ -28,4 +28,5 @@ mod tainteviction;
 
 pub use certificates::Signers;
 pub use nodeipam::NodeSubnets;
+pub use nodelifecycle::NODE_MONITOR_GRACE;
 pub use start::{Config, start};

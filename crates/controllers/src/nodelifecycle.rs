@@ -21,7 +21,8 @@ use controller_runtime::{Controller, Error, Key, Ledger, Lister, Next, Scope, Wa
 use serde_json::json;
 use tokio::time::Instant;
 
-use self::plan::{GRACE, STARTUP_GRACE, silent_conditions, taints};
+pub use self::plan::NODE_MONITOR_GRACE;
+use self::plan::{STARTUP_GRACE, silent_conditions, taints};
 use crate::context::Context;
 
 const LEASES: &str = "kube-node-lease";
@@ -32,6 +33,9 @@ pub(crate) struct NodeLifecycleController {
     leases: Lister<Lease>,
     pods: Lister<Pod>,
     heard: Mutex<HashMap<Key, Heard>>,
+    /// Nodes whose pods were told that they are not ready, and since when the node was not.
+    unready: Mutex<HashMap<Key, Option<Timestamp>>>,
+    grace: Duration,
     ledger: Ledger,
 }
 
@@ -42,7 +46,7 @@ struct Heard {
 }
 
 impl NodeLifecycleController {
-    pub(crate) fn new(context: Context) -> Self {
+    pub(crate) fn new(context: Context, grace: Duration) -> Self {
         let leases = context.informers.watch_scoped(Scope { namespace: LEASES.to_owned(), ..Scope::default() });
         Self {
             nodes: context.informers.watch(),
@@ -50,6 +54,8 @@ impl NodeLifecycleController {
             leases,
             context,
             heard: Mutex::default(),
+            unready: Mutex::default(),
+            grace,
             ledger: Ledger::default(),
         }
     }
@@ -67,6 +73,13 @@ impl NodeLifecycleController {
             *last = Heard { said, at: Instant::now() };
         }
         Ok(last.at.elapsed())
+    }
+
+    /// Since when the node was not ready when its pods were last told.
+    fn unreadied(&self, key: &Key) -> Option<Option<Timestamp>> {
+        let mut unready = self.unready.lock().unwrap_or_else(PoisonError::into_inner);
+        unready.retain(|key, _| self.nodes.get(key).is_some());
+        unready.get(key).copied()
     }
 
     /// Whether any node is ready. While none is, it may well be us who are cut off.
@@ -94,7 +107,8 @@ impl NodeLifecycleController {
         Ok(node)
     }
 
-    /// Pods of a node that is not ready are not ready, so that no traffic goes there.
+    /// Pods of a node that is not ready are not ready, so that no traffic goes there. Said once each time: a kubelet
+    /// that lives knows better and takes it back.
     async fn unready_pods(&self, key: &Key) -> Result<(), Error> {
         for entry in self.pods.on_node(&key.name) {
             let pod: Pod = entry.decode()?;
@@ -151,11 +165,7 @@ impl Controller for NodeLifecycleController {
                 nodes.entries().iter().map(|node| node.header.key.clone()).collect()
             }),
             Watch::mapped(&self.leases, |change| vec![Key::cluster(change.key.name.clone())]),
-            // A pod that says it is ready on a node that is not.
-            Watch::mapped(&self.pods, |change| {
-                let node = change.new.as_ref().map(|pod| pod.header.node.clone()).filter(|node| !node.is_empty());
-                node.map(Key::cluster).into_iter().collect()
-            }),
+            Watch::read_only(&self.pods),
         ]
     }
 
@@ -165,13 +175,15 @@ impl Controller for NodeLifecycleController {
         }
         let Some(mut node) = self.nodes.fetch(key)? else { return Ok(Next::Settled) };
         let silent = self.silent_for(key, &node)?;
-        let grace = if node_condition(&node, "Ready").is_some() { GRACE } else { STARTUP_GRACE };
+        let grace = if node_condition(&node, "Ready").is_some() { self.grace } else { self.grace.max(STARTUP_GRACE) };
         if silent >= grace {
             node = self.tell_silence(key, node).await?;
         }
         let ready = node_condition(&node, "Ready").map(|c| c.status.clone());
-        if ready.is_some_and(|ready| ready != "True") {
+        let since = node_condition(&node, "Ready").and_then(|c| c.last_transition_time.as_ref()).map(|t| t.0);
+        if ready.is_some_and(|ready| ready != "True") && self.unreadied(key) != Some(since) {
             self.unready_pods(key).await?;
+            self.unready.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), since);
         }
         self.write_taints(key, node).await?;
         // Once it is known to be silent, only its speaking changes anything.

@@ -1,5 +1,7 @@
 //! Which controllers run, and with what.
 
+use std::time::Duration;
+
 use apimachinery::UserInfo;
 use client::Client;
 use controller_runtime::{Informers, Tasks, run};
@@ -20,6 +22,8 @@ pub struct Config {
     pub root_ca_pem: String,
     /// Workers of each controller.
     pub workers: usize,
+    /// A node that has been silent for so long is not known to be ready.
+    pub node_monitor_grace: Duration,
     /// Who signs the certificates of nodes; without, no node can join.
     pub signers: Option<Signers>,
     /// What nodes that join get for their pods.
@@ -44,7 +48,7 @@ pub fn start(clients: impl Fn(UserInfo) -> Client, tasks: &Tasks, config: Config
     run(tasks, ServiceAccountController::new(contexts.of("service-account-controller")), config.workers);
     let publisher = RootCaPublisher::new(contexts.of("root-ca-cert-publisher"), config.root_ca_pem);
     run(tasks, publisher, config.workers);
-    run(tasks, NodeLifecycleController::new(contexts.of("node-controller")), config.workers);
+    run(tasks, NodeLifecycleController::new(contexts.of("node-controller"), config.node_monitor_grace), config.workers);
     // Upstream's node controller did this once, and its account still may.
     run(tasks, TaintEvictionController::new(contexts.of("node-controller")), config.workers);
     run(tasks, PodGarbageCollector::new(contexts.of("pod-garbage-collector")), config.workers);

@@ -318,19 +318,33 @@ pub(crate) struct ClusterSettings {
     joining: JoiningSettings,
 }
 
-/// What the server gives nodes that join.
+/// How the server treats nodes.
 #[derive(Args, Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(crate) struct JoiningSettings {
     /// How long the certificates of nodes that joined are valid, such as 24h or 90d [default: 365d]
     #[arg(long, value_name = "TIME")]
     cluster_signing_duration: Option<String>,
+    /// A node that has been silent for so long is not known to be ready [default: 50s]
+    #[arg(long, value_name = "TIME")]
+    node_monitor_grace_period: Option<String>,
 }
 
 impl JoiningSettings {
-    const NAMES: [&str; 1] = ["cluster-signing-duration"];
+    const NAMES: [&str; 2] = ["cluster-signing-duration", "node-monitor-grace-period"];
     /// A shorter life would end before it is renewed on a slow machine.
     const SHORTEST: Duration = Duration::from_secs(60);
+    /// Nodes speak every ten seconds; one that is late once is not gone.
+    const SHORTEST_GRACE: Duration = Duration::from_secs(20);
+
+    fn grace(&self, file: &Self) -> anyhow::Result<Duration> {
+        let given = self.node_monitor_grace_period.as_ref().or(file.node_monitor_grace_period.as_ref());
+        let Some(text) = given else { return Ok(ServerConfig::NODE_MONITOR_GRACE) };
+        let grace = crate::token::duration(text).context("--node-monitor-grace-period")?;
+        let least = Self::SHORTEST_GRACE;
+        anyhow::ensure!(grace >= least, "--node-monitor-grace-period {text} is shorter than {}s", least.as_secs());
+        Ok(grace)
+    }
 
     fn duration(self, file: Self) -> anyhow::Result<Duration> {
         let Some(text) = self.cluster_signing_duration.or(file.cluster_signing_duration) else {
@@ -450,8 +464,9 @@ impl ClusterSettings {
         let apiserver = self.apiserver.or(file.apiserver).config()?;
         let mut node = self.node.or(file.node).config(&apiserver.data_dir)?;
         self.kubelet.or(file.kubelet).apply(&mut node)?;
+        let node_monitor_grace = self.joining.grace(&file.joining)?;
         let signing_duration = self.joining.duration(file.joining)?;
-        Ok(ServerConfig { signing_duration, apiserver, node })
+        Ok(ServerConfig { signing_duration, node_monitor_grace, apiserver, node })
     }
 }
 

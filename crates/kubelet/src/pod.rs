@@ -22,4 +22,5 @@ pub(crate) mod plan;
 pub(crate) mod resources;
 pub(crate) mod signal;
 pub(crate) mod status;
+mod told;
 pub(crate) mod worker;

@@ -16,6 +16,7 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use streaming::PeerStream;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -92,6 +93,7 @@ async fn accept(agent: Arc<Agent>, listener: TcpListener, tls: TlsAcceptor) {
 }
 
 async fn serve(agent: Arc<Agent>, socket: TcpStream, tls: TlsAcceptor) {
+    let Ok(socket) = PeerStream::new(socket) else { return };
     let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(socket)).await else { return };
     // The handshake has verified it against the authority; having one is what counts.
     let known = stream.get_ref().1.peer_certificates().is_some_and(|chain| !chain.is_empty());
@@ -99,7 +101,10 @@ async fn serve(agent: Arc<Agent>, socket: TcpStream, tls: TlsAcceptor) {
         let agent = agent.clone();
         async move { Ok::<_, Infallible>(answer(&agent, known, request).await) }
     });
-    let mut http = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+    // Agreed on in the handshake. Looking at the first bytes instead would wait for them without end.
+    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let http = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+    let mut http = if is_http2 { http.http2_only() } else { http.http1_only() };
     http.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
     if let Err(error) = http.serve_connection_with_upgrades(TokioIo::new(stream), service).await {
         tracing::debug!(%error, "a connection to the kubelet ended");

@@ -1,7 +1,9 @@
 //! The protocols of `exec`, `attach` and `port-forward`: SPDY/3.1 and WebSocket, and the proxying of upgraded
-//! connections. Who executes what is the caller's matter, and so is spawning: sessions are futures.
+//! connections; and connections that notice when their peer vanishes. Who executes what is the caller's matter, and
+//! so is spawning: sessions are futures.
 
 mod outcome;
+mod peer;
 mod pipe;
 mod port_forward;
 mod remote_command;
@@ -11,6 +13,7 @@ mod websocket;
 pub mod spdy;
 
 pub use outcome::Outcome;
+pub use peer::PeerStream;
 pub use pipe::{ReceiveStream, SendStream};
 pub use port_forward::{Dialer, PortForward};
 pub use remote_command::{Channels, RemoteCommand, RemoteCommandOptions, TerminalSize};

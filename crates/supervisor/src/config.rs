@@ -83,6 +83,8 @@ pub struct AgentConfig {
 pub struct ServerConfig {
     /// How long the certificates of nodes that joined are valid.
     pub signing_duration: Duration,
+    /// A node that has been silent for so long is not known to be ready.
+    pub node_monitor_grace: Duration,
     pub apiserver: ApiServerConfig,
     pub node: NodeConfig,
 }
@@ -136,4 +138,5 @@ impl NodeConfig {
 impl ServerConfig {
     /// Upstream's `--cluster-signing-duration`.
     pub const SIGNING_DURATION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+    pub const NODE_MONITOR_GRACE: Duration = controllers::NODE_MONITOR_GRACE;
 }

@@ -65,7 +65,7 @@ pub async fn apiserver(config: ApiServerConfig) -> anyhow::Result<Running> {
 /// A whole cluster on this machine: the control plane and a node. Returns when the node is ready.
 pub async fn server(config: ServerConfig) -> anyhow::Result<Running> {
     let began = Instant::now();
-    let ServerConfig { signing_duration, apiserver, mut node } = config;
+    let ServerConfig { signing_duration, node_monitor_grace, apiserver, mut node } = config;
     check(&apiserver)?;
     requirements::check()?;
     let cluster = apiserver.cluster.clone();
@@ -85,6 +85,7 @@ pub async fn server(config: ServerConfig) -> anyhow::Result<Running> {
     let controllers = controllers::Config {
         root_ca_pem: certificates.ca_pem().to_owned(),
         workers: CONTROLLER_WORKERS,
+        node_monitor_grace,
         signers: Some(controllers::Signers {
             clients: certificates.ca.clone(),
             kubelets: certificates.kubelet_ca.clone(),

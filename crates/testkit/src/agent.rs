@@ -15,6 +15,10 @@ const CONNECT: &str = "ip link set eth0p netns $1 && nsenter --target=$1 --net -
     'ip link set eth0p name eth0 && ip addr add 172.30.0.3/24 dev eth0 && ip link set eth0 up && \
      ip route add default via 172.30.0.1'";
 
+const CUT: &str = "add table netdev cut; \
+    add chain netdev cut in { type filter hook ingress device eth0 priority 0; policy drop; }; \
+    add chain netdev cut out { type filter hook egress device eth0 priority 0; policy drop; }";
+
 /// Everything ends with it.
 pub struct Agent {
     folder: TempDir,
@@ -70,6 +74,22 @@ impl Agent {
         let mut command = self.enter(binary::knarr().to_str().expect("plain"));
         command.args(words).args(&self.flags);
         node::run(command)
+    }
+
+    /// Packs the example's image under this name and imports it.
+    pub fn import(&self, reference: &str) {
+        let archive = node::pack(self.folder.path(), reference);
+        self.knarr(&["image", "import", archive.to_str().expect("plain")]).ok();
+    }
+
+    /// Drops every packet between it and the others, as a cable does that was pulled out: nobody is told.
+    pub fn cut(&self) {
+        self.run(&["nft", CUT]).ok();
+    }
+
+    /// The cable is back.
+    pub fn mend(&self) {
+        self.run(&["nft", "delete table netdev cut"]).ok();
     }
 
     /// Runs any command inside.

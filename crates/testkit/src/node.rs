@@ -125,10 +125,7 @@ impl Node {
 
     /// Packs the example's image under this name and imports it.
     pub fn import(&self, reference: &str) {
-        let archive = self.folder.path().join("image.tar");
-        let packed = Command::new(binary::examples().join("image.sh")).arg(&archive).arg(reference).output();
-        let packed = packed.expect("the script can be started");
-        assert!(packed.status.success(), "image.sh: {}", String::from_utf8_lossy(&packed.stderr));
+        let archive = pack(self.folder.path(), reference);
         self.knarr(&["image", "import", archive.to_str().expect("plain")]).ok();
     }
 
@@ -243,6 +240,15 @@ impl Node {
         let below = hierarchies.map(|entry| entry.path().join(name));
         below.chain([Path::new("/sys/fs/cgroup").join(name)]).filter(|path| path.is_dir()).collect()
     }
+}
+
+/// The example's image under this name.
+pub(crate) fn pack(folder: &Path, reference: &str) -> PathBuf {
+    let archive = folder.join("image.tar");
+    let packed = Command::new(binary::examples().join("image.sh")).arg(&archive).arg(reference).output();
+    let packed = packed.expect("the script can be started");
+    assert!(packed.status.success(), "image.sh: {}", String::from_utf8_lossy(&packed.stderr));
+    archive
 }
 
 /// Pids in and below a cgroup, each with its group.

@@ -10,6 +10,7 @@ use kinds::Subresource;
 use registry::{ListOptions, View};
 use rustls::pki_types::ServerName;
 use serde_json::Value;
+use streaming::PeerStream;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -223,20 +224,20 @@ fn proxied_path(cx: &Cx) -> String {
     }
 }
 
-async fn dial(host: &str, port: u16) -> Result<TcpStream, Status> {
+async fn dial(host: &str, port: u16) -> Result<PeerStream, Status> {
     let failed = |why: String| Status::service_unavailable(format!("error trying to reach service: {why}"));
     match tokio::time::timeout(DIAL_TIMEOUT, TcpStream::connect((host, port))).await {
-        Ok(Ok(stream)) => Ok(stream),
+        Ok(Ok(stream)) => PeerStream::new(stream).map_err(Status::internal),
         Ok(Err(error)) => Err(failed(format!("dial tcp {host}:{port}: {error}"))),
         Err(_) => Err(failed(format!("dial tcp {host}:{port}: i/o timeout"))),
     }
 }
 
 async fn tls(
-    tcp: TcpStream,
+    tcp: PeerStream,
     host: &str,
     config: Arc<rustls::ClientConfig>,
-) -> Result<tokio_rustls::client::TlsStream<TcpStream>, Status> {
+) -> Result<tokio_rustls::client::TlsStream<PeerStream>, Status> {
     let name = ServerName::try_from(host.to_owned()).map_err(Status::internal)?;
     let connector = tokio_rustls::TlsConnector::from(config);
     match tokio::time::timeout(DIAL_TIMEOUT, connector.connect(name, tcp)).await {

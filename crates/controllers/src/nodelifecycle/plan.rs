@@ -9,8 +9,8 @@ use api::{
     meta::Time,
 };
 
-/// A node that has been silent for so long is not known to be ready.
-pub(crate) const GRACE: Duration = Duration::from_secs(50);
+/// A node that has been silent for so long is not known to be ready, unless told otherwise.
+pub const NODE_MONITOR_GRACE: Duration = Duration::from_secs(50);
 /// The same for a node that has never spoken.
 pub(crate) const STARTUP_GRACE: Duration = Duration::from_secs(60);
 

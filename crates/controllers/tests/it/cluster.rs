@@ -100,7 +100,13 @@ impl Cluster {
         let tasks = Tasks::new();
         let clients =
             |user: UserInfo| Client::in_process(Metered { server: self.server.clone(), meter: meter.clone() }, user);
-        let config = controllers::Config { root_ca_pem: "PEM".to_owned(), workers: 2, signers: None, subnets: None };
+        let config = controllers::Config {
+            root_ca_pem: "PEM".to_owned(),
+            workers: 2,
+            node_monitor_grace: controllers::NODE_MONITOR_GRACE,
+            signers: None,
+            subnets: None,
+        };
         controllers::start(clients, &tasks, config);
         Running { meter, tasks }
     }

@@ -9,7 +9,10 @@ use api::{
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
-use super::status::{OWN_CONDITIONS, Verdict};
+use super::{
+    status::{OWN_CONDITIONS, Verdict},
+    told::Told,
+};
 
 /// Seconds an evicted pod has to end, as upstream gives it.
 const EVICTION_GRACE: i64 = 1;
@@ -33,6 +36,8 @@ pub(crate) struct Input {
 
 pub(crate) struct Signal {
     input: Mutex<Input>,
+    /// What the API was told of the status.
+    pub(crate) told: Arc<Told>,
     bell: Notify,
     /// Rung when the pod has to end, or sooner than it was told.
     hurry: Notify,
@@ -42,8 +47,10 @@ pub(crate) struct Signal {
 
 impl Signal {
     pub(crate) fn new(pod: Arc<Pod>, verdict: Option<Verdict>) -> Self {
+        let told = Arc::new(Told::new(&pod));
         let input = Input { pod, gone: false, verdict, evicted: None, references_changed: false, spec_changed: false };
-        Self { input: Mutex::new(input), bell: Notify::new(), hurry: Notify::new(), ended: watch::Sender::new(false) }
+        let (bell, hurry) = (Notify::new(), Notify::new());
+        Self { input: Mutex::new(input), told, bell, hurry, ended: watch::Sender::new(false) }
     }
 
     pub(crate) fn ring(&self) {
@@ -66,6 +73,7 @@ impl Signal {
 
     /// Takes the pod as the API now shows it. What this kubelet itself wrote rings nobody.
     pub(crate) fn show(&self, pod: Arc<Pod>) {
+        self.told.shown(&pod);
         let mut input = self.input.lock();
         let spec_changed = input.pod.spec != pod.spec;
         if !spec_changed && meaning(&input.pod) == meaning(&pod) && foreign(&input.pod).eq(foreign(&pod)) {

@@ -67,7 +67,7 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn new(agent: Arc<Agent>, signal: Arc<Signal>) -> Self {
         let pod = signal.pod();
-        let (slot, task) = StatusSlot::new(agent.client.clone(), &pod);
+        let (slot, task) = StatusSlot::new(agent.client.clone(), &pod, signal.told.clone());
         agent.tasks.spawn("pod-status", task);
         Self {
             uid: pod.metadata.uid.clone().unwrap_or_default(),

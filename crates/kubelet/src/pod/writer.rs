@@ -4,9 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use api::core::v1::{Pod, PodStatus};
 use client::{ApiError, Client, Patch, PatchParams};
-use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
+
+use super::told::{Told, own};
 
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 const LONGEST_RETRY: Duration = Duration::from_secs(10);
@@ -18,8 +19,8 @@ pub(crate) struct StatusSlot {
 }
 
 impl StatusSlot {
-    /// The slot, and the task that empties it. `written` is what the API has now.
-    pub(crate) fn new(client: Client, pod: &Pod) -> (Self, impl Future<Output = ()> + Send + 'static) {
+    /// The slot, and the task that empties it.
+    pub(crate) fn new(client: Client, pod: &Pod, told: Arc<Told>) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (wanted, wanted_receiver) = watch::channel(None);
         let (done, done_receiver) = watch::channel(None);
         let writer = Writer {
@@ -27,7 +28,7 @@ impl StatusSlot {
             namespace: pod.metadata.namespace.clone().unwrap_or_default(),
             name: pod.metadata.name.clone().unwrap_or_default(),
             uid: pod.metadata.uid.clone().unwrap_or_default(),
-            written: Mutex::new(status_value(pod.status.as_ref())),
+            told,
         };
         (Self { wanted, done: done_receiver }, run(Arc::new(writer), wanted_receiver, done))
     }
@@ -56,7 +57,7 @@ struct Writer {
     namespace: String,
     name: String,
     uid: String,
-    written: Mutex<Value>,
+    told: Arc<Told>,
 }
 
 async fn run(
@@ -64,7 +65,11 @@ async fn run(
     mut wanted: watch::Receiver<Option<PodStatus>>,
     done: watch::Sender<Option<PodStatus>>,
 ) {
-    while wanted.changed().await.is_ok() {
+    loop {
+        tokio::select! {
+            changed = wanted.changed() => if changed.is_err() { return },
+            () = writer.told.overwritten() => {}
+        }
         let mut delay = FIRST_RETRY;
         loop {
             let status = wanted.borrow_and_update().clone();
@@ -88,25 +93,19 @@ async fn run(
 impl Writer {
     /// A pod that is gone, or another one of the same name, has no use for the status.
     async fn write(&self, status: &PodStatus) -> Result<(), client::Error> {
-        let new = status_value(Some(status));
-        let patch = difference(&self.written.lock(), &new);
+        let patch = difference(&self.told.status(), &own(Some(status)));
         let Some(patch) = patch else { return Ok(()) };
         let patch = json!({"metadata": {"uid": self.uid}, "status": patch});
         let api = self.client.namespaced::<Pod>(&self.namespace);
         match api.patch_status(&self.name, &PatchParams::default(), &Patch::Strategic(patch)).await {
             Ok(pod) => {
-                *self.written.lock() = status_value(pod.status.as_ref());
+                self.told.wrote(&pod);
                 Ok(())
             }
             Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
             Err(error) => Err(error),
         }
     }
-}
-
-fn status_value(status: Option<&PodStatus>) -> Value {
-    let value = status.map(|s| serde_json::to_value(s).expect("a status is plain data"));
-    value.filter(Value::is_object).unwrap_or_else(|| json!({}))
 }
 
 /// Lists that are merged by a key, and must here be replaced as a whole.
