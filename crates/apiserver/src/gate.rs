@@ -1,5 +1,5 @@
-//! Between the registry, which asks for admission, and what answers: the plug-ins and the checks of roles and
-//! bindings. The registry is made first, so the gate is closed until the server stands.
+//! Between the registry, which asks for admission, and what answers: the plug-ins and the checks of roles, bindings
+//! and signers. The registry is made first, so the gate is closed until the server stands.
 
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -10,7 +10,10 @@ use auth::{Escalation, Write};
 use registry::{Attributes, ListOptions, Operation, View};
 use serde_json::Value;
 
-use crate::server::{ApiServer, Inner};
+use crate::{
+    server::{ApiServer, Inner},
+    signers,
+};
 
 struct Opened {
     chain: Chain,
@@ -106,7 +109,9 @@ impl registry::Admission for Gate {
         let opened = self.opened()?;
         let warn = |text: &str| attributes.warnings.push(text);
         opened.chain.validate(&request(attributes, &warn), object).await?;
-        escalation(opened, attributes, object)
+        escalation(opened, attributes, object)?;
+        let inner = opened.server.upgrade().ok_or_else(stopped)?;
+        signers::check(&ApiServer { inner }, attributes, object).await
     }
 }
 

@@ -1,7 +1,8 @@
-//! The certificates of nodes: requests to the two signers of kubelets are approved when the asker may have what it
-//! asks for, and signed. Upstream has three controllers for it (approving, signing, cleaning); one look at a request
-//! tells all three things.
+//! Requests for certificates, where it is known who signs: those of nodes are approved when the asker may have what it
+//! asks for; what is approved is signed; what is of no more use is deleted. Upstream has three controllers for it
+//! (approving, signing, cleaning); one look at a request tells all three things.
 
+mod age;
 mod judge;
 
 use std::{sync::Arc, time::Duration};
@@ -12,7 +13,6 @@ use api::{
     certificates::v1::{CertificateSigningRequest, CertificateSigningRequestCondition},
     core::v1::Node,
     jiff::Timestamp,
-    meta::Time,
 };
 use client::PostParams;
 use controller_runtime::{Controller, Error, Key, Lister, Next, Watch};
@@ -21,12 +21,7 @@ use pki::{Authority, SigningRequest};
 use crate::context::Context;
 use judge::{Signer, Verdict};
 
-/// An answered request is of no more use after this time.
-const KEEP_ANSWERED: Duration = Duration::from_secs(60 * 60);
-/// A request nobody answers is dropped after this time.
-const KEEP_PENDING: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// The authorities that sign for nodes, and for how long.
+/// The authorities that sign for nodes and clients, and for how long.
 #[derive(Clone)]
 pub struct Signers {
     /// Of clients of the API server.
@@ -80,57 +75,71 @@ impl CertificateController {
         Ok(answer.status.is_some_and(|status| status.allowed))
     }
 
-    async fn answer(&self, mut request: CertificateSigningRequest, signer: Signer) -> Result<(), Error> {
-        let pem = String::from_utf8_lossy(&request.spec.request.0).into_owned();
-        let verdict = match SigningRequest::parse(&pem) {
-            Ok(asked) => {
-                let nodes = self.nodes.fetch_all()?;
-                let approved = has(&request, "Approved");
-                match judge::judge(signer, &request.spec, &asked, &nodes) {
-                    Verdict::AskFor(subresource, leaf) => {
-                        if approved || self.may(&request, subresource).await? {
-                            Verdict::Sign(leaf)
-                        } else {
-                            return Ok(());
-                        }
-                    }
-                    other => other,
-                }
-                .with(asked)
+    /// Approves or denies, or leaves it to people.
+    async fn approve(&self, mut request: CertificateSigningRequest, signer: Signer) -> Result<(), Error> {
+        let verdict = match read(&request) {
+            Ok(asked) => judge::judge(signer, &request.spec, &asked, &self.nodes.fetch_all()?),
+            Err(error) if signer == Signer::Client => {
+                tracing::debug!(%error, "a request for people to judge");
+                return Ok(());
             }
-            Err(error) => (Verdict::Deny(error.to_string()), None),
+            Err(error) => Verdict::Deny(error.to_string()),
         };
-        let status = request.status.get_or_insert_default();
-        let conditions = status.conditions.get_or_insert_default();
-        match verdict {
-            (Verdict::Sign(leaf), Some(asked)) => {
-                let asked_life = request.spec.expiration_seconds.and_then(|s| u64::try_from(s).ok());
-                let lifetime =
-                    asked_life.map_or(self.signers.lifetime, |s| self.signers.lifetime.min(Duration::from_secs(s)));
-                let authority = match signer {
-                    Signer::Client => &self.signers.clients,
-                    Signer::Serving => &self.signers.kubelets,
-                };
-                match authority.sign(&asked, &leaf, lifetime) {
-                    Ok(certificate) => {
-                        let chain = match signer {
-                            Signer::Client => certificate,
-                            Signer::Serving => certificate + authority.certificate_pem(),
-                        };
-                        status.certificate = Some(ByteString(chain.into_bytes()));
-                        add(conditions, "Approved", "AutoApproved", signer.approval());
-                    }
-                    Err(error) => add(conditions, "Failed", "SigningError", &error.to_string()),
-                }
+        let condition = match verdict {
+            Verdict::Approve => condition("Approved", "AutoApproved", signer.approval()),
+            Verdict::AskFor(subresource) if self.may(&request, subresource).await? => {
+                condition("Approved", "AutoApproved", signer.approval())
             }
-            (Verdict::Deny(reason), _) => add(conditions, "Denied", "NotAllowed", &reason),
-            _ => return Ok(()),
+            Verdict::Deny(why) => condition("Denied", "NotAllowed", &why),
+            Verdict::AskFor(_) | Verdict::Leave => return Ok(()),
+        };
+        request.status.get_or_insert_default().conditions.get_or_insert_default().push(condition);
+        self.put("approval", &request).await
+    }
+
+    /// Signs what is approved, or says why that cannot be.
+    async fn sign(&self, mut request: CertificateSigningRequest, signer: Signer) -> Result<(), Error> {
+        let signed = read(&request).map_err(|error| ("SigningError", error.to_string())).and_then(|asked| {
+            let leaf =
+                judge::leaf(signer, &request.spec, &asked).map_err(|error| ("SignerValidationFailure", error))?;
+            let asked_life = request.spec.expiration_seconds.and_then(|s| u64::try_from(s).ok());
+            let lifetime = asked_life.map(Duration::from_secs).unwrap_or(Duration::MAX).min(self.signers.lifetime);
+            let authority = match signer {
+                Signer::Client | Signer::KubeletClient => &self.signers.clients,
+                Signer::KubeletServing => &self.signers.kubelets,
+            };
+            let signed = authority.sign(&asked, &leaf, lifetime).map_err(|e| ("SigningError", e.to_string()))?;
+            Ok(if signer == Signer::KubeletServing { signed + authority.certificate_pem() } else { signed })
+        });
+        let status = request.status.get_or_insert_default();
+        match signed {
+            Ok(chain) => status.certificate = Some(ByteString(chain.into_bytes())),
+            Err((reason, why)) => {
+                status.conditions.get_or_insert_default().push(condition("Failed", reason, &why));
+            }
         }
+        self.put("status", &request).await
+    }
+
+    async fn put(&self, subresource: &str, request: &CertificateSigningRequest) -> Result<(), Error> {
         let name = request.metadata.name.clone().unwrap_or_default();
         let api = self.context.client.all::<CertificateSigningRequest>();
-        api.replace_status(&name, &PostParams::default(), &request).await?;
+        api.replace_subresource(subresource, &name, &PostParams::default(), request).await?;
         Ok(())
     }
+
+    async fn delete(&self, name: &str) -> Result<Next, Error> {
+        let api = self.context.client.all::<CertificateSigningRequest>();
+        match api.delete(name, &client::DeleteParams::default()).await {
+            Ok(_) => Ok(Next::Settled),
+            Err(error) if client::ApiError::is_not_found(&error) => Ok(Next::Settled),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn read(request: &CertificateSigningRequest) -> Result<SigningRequest, pki::PkiError> {
+    SigningRequest::parse(&String::from_utf8_lossy(&request.spec.request.0))
 }
 
 fn has(request: &CertificateSigningRequest, kind: &str) -> bool {
@@ -138,19 +147,15 @@ fn has(request: &CertificateSigningRequest, kind: &str) -> bool {
     conditions.into_iter().any(|c| c.type_ == kind)
 }
 
-fn add(conditions: &mut Vec<CertificateSigningRequestCondition>, kind: &str, reason: &str, message: &str) {
-    if conditions.iter().any(|c| c.type_ == kind) {
-        return;
-    }
-    let now = Some(Time(Timestamp::now()));
-    conditions.push(CertificateSigningRequestCondition {
+/// Its times are the server's.
+fn condition(kind: &str, reason: &str, message: &str) -> CertificateSigningRequestCondition {
+    CertificateSigningRequestCondition {
         type_: kind.to_owned(),
         status: "True".to_owned(),
         reason: Some(reason.to_owned()),
         message: Some(message.to_owned()),
-        last_update_time: now.clone(),
-        last_transition_time: now,
-    });
+        ..CertificateSigningRequestCondition::default()
+    }
 }
 
 impl Controller for CertificateController {
@@ -162,24 +167,19 @@ impl Controller for CertificateController {
 
     async fn reconcile(&self, key: &Key) -> Result<Next, Error> {
         let Some(request) = self.requests.fetch(key)? else { return Ok(Next::Settled) };
-        let issued = request.status.as_ref().is_some_and(|s| s.certificate.is_some());
-        let answered = issued || has(&request, "Denied") || has(&request, "Failed");
-        if let Some(signer) = Signer::of(&request.spec.signer_name).filter(|_| !answered) {
-            self.answer(request.clone(), signer).await?;
+        if let Some(left) = age::time_left(&request, Timestamp::now())
+            && left.is_zero()
+        {
+            return self.delete(&key.name).await;
         }
-        let keep = if answered { KEEP_ANSWERED } else { KEEP_PENDING };
-        let born = request.metadata.creation_timestamp.as_ref().map_or_else(Timestamp::now, |t| t.0);
-        let age = Timestamp::now().duration_since(born).as_secs();
-        let left = i64::try_from(keep.as_secs()).unwrap_or(i64::MAX).saturating_sub(age);
-        if let Ok(left @ 1..) = u64::try_from(left) {
-            return Ok(Next::After(Duration::from_secs(left)));
+        let is_issued = request.status.as_ref().is_some_and(|s| s.certificate.is_some());
+        let is_over = is_issued || has(&request, "Denied") || has(&request, "Failed");
+        if let Some(signer) = Signer::of(&request.spec.signer_name).filter(|_| !is_over) {
+            match has(&request, "Approved") {
+                true => self.sign(request.clone(), signer).await?,
+                false => self.approve(request.clone(), signer).await?,
+            }
         }
-        let name = request.metadata.name.unwrap_or_default();
-        let api = self.context.client.all::<CertificateSigningRequest>();
-        match api.delete(&name, &client::DeleteParams::default()).await {
-            Ok(_) => Ok(Next::Settled),
-            Err(error) if client::ApiError::is_not_found(&error) => Ok(Next::Settled),
-            Err(error) => Err(error.into()),
-        }
+        Ok(age::time_left(&request, Timestamp::now()).map_or(Next::Settled, Next::After))
     }
 }

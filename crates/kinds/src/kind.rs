@@ -26,6 +26,7 @@ pub enum Verb {
 /// The subresources a kind offers. What each does is the server's matter; that it exists is the kind's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subresource {
+    Approval,
     Attach,
     Binding,
     EphemeralContainers,
@@ -241,6 +242,11 @@ pub trait Kind: Send + Sync + 'static {
 
     /// Rules for a write through `/status`.
     fn validate_status_update(_new: &Self::Object, _old: &Self::Object) -> ErrorList {
+        ErrorList::new()
+    }
+
+    /// Rules for a write through `/approval`.
+    fn validate_approval(_new: &Self::Object, _old: &Self::Object) -> ErrorList {
         ErrorList::new()
     }
 

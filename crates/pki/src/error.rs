@@ -14,6 +14,9 @@ pub enum PkiError {
     Issue { name: String, source: rcgen::Error },
     #[error("{what} is no valid PEM: {reason}")]
     Pem { what: &'static str, reason: String },
+    /// In upstream's words where the block is another one.
+    #[error("{reason}")]
+    Request { reason: String },
     #[error("set up TLS with these certificates: {0}")]
     Tls(#[from] rustls::Error),
 }

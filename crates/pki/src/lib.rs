@@ -15,7 +15,7 @@ pub use authority::{Authority, Leaf, Pair, Usage};
 pub use error::PkiError;
 pub use folder::Folder;
 pub use pinned::{Pinned, authority_hash};
-pub use request::{KeyAndRequest, SigningRequest, is_valid_now, renewal_time};
+pub use request::{KeyAndRequest, SigningRequest, end_time, is_valid_now, organizations_asked_for, renewal_time};
 pub use serving::ServingCertificate;
 pub use subject::{Subject, subject_of};
 pub use tls::{client_config, renewable_client_config, server_config};

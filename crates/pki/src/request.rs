@@ -5,7 +5,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use base64::Engine;
 use rcgen::{CertificateSigningRequestParams, DnType, DnValue, KeyPair, PublicKey, SanType};
+use x509_parser::prelude::{AttributeTypeAndValue, FromDer, X509CertificationRequest, X509Error};
 
 use crate::{Leaf, Pair, PkiError, tls};
 
@@ -42,7 +44,7 @@ impl KeyAndRequest {
 #[derive(Debug)]
 pub struct SigningRequest {
     pub common_name: String,
-    pub organization: Option<String>,
+    pub organizations: Vec<String>,
     pub dns_names: Vec<String>,
     pub addresses: Vec<IpAddr>,
     /// Names of other sorts, which no signer of ours signs.
@@ -58,7 +60,7 @@ impl SigningRequest {
         let name = |kind: &DnType| params.distinguished_name.get(kind).and_then(text);
         let mut request = Self {
             common_name: name(&DnType::CommonName).unwrap_or_default(),
-            organization: name(&DnType::OrganizationName),
+            organizations: organizations(pem)?,
             dns_names: Vec::new(),
             addresses: Vec::new(),
             has_other_names: params.distinguished_name.iter().count() > 2,
@@ -73,6 +75,31 @@ impl SigningRequest {
         }
         Ok(request)
     }
+}
+
+/// The groups a request wants its holder to be in: the request is PEM, in base64 as the API has it. Fails for what is
+/// no request or not signed with its own key; a signature of a sort we cannot check is for the signer to judge.
+pub fn organizations_asked_for(base64_pem: &str) -> Result<Vec<String>, PkiError> {
+    let pem = base64::engine::general_purpose::STANDARD.decode(base64_pem).ok();
+    let pem = pem.and_then(|bytes| String::from_utf8(bytes).ok());
+    organizations(&pem.unwrap_or_default())
+}
+
+fn organizations(pem: &str) -> Result<Vec<String>, PkiError> {
+    let unreadable = |reason: String| PkiError::Request { reason };
+    let (_, block) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).map_err(|e| unreadable(e.to_string()))?;
+    if block.label != "CERTIFICATE REQUEST" {
+        return Err(unreadable("PEM block type must be CERTIFICATE REQUEST".to_owned()));
+    }
+    let parsed = X509CertificationRequest::from_der(&block.contents);
+    let (_, request) = parsed.map_err(|e| unreadable(e.to_string()))?;
+    match request.verify_signature() {
+        Ok(()) | Err(X509Error::SignatureUnsupportedAlgorithm) => {}
+        Err(error) => return Err(unreadable(error.to_string())),
+    }
+    let subject = &request.certification_request_info.subject;
+    let text = |o: &AttributeTypeAndValue<'_>| o.as_str().map(str::to_owned).map_err(|e| unreadable(e.to_string()));
+    subject.iter_organization().map(text).collect()
 }
 
 fn text(value: &DnValue) -> Option<String> {
@@ -90,6 +117,13 @@ pub fn renewal_time(certificate_pem: &str) -> Option<SystemTime> {
     let certificate = pem.parse_x509().ok()?;
     let (from, to) = (certificate.validity().not_before.timestamp(), certificate.validity().not_after.timestamp());
     let seconds = u64::try_from(from + (to - from) / 3 * 2).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+}
+
+/// When the life of a certificate ends. None when it cannot be read.
+pub fn end_time(certificate_pem: &str) -> Option<SystemTime> {
+    let (_, pem) = x509_parser::pem::parse_x509_pem(certificate_pem.as_bytes()).ok()?;
+    let seconds = u64::try_from(pem.parse_x509().ok()?.validity().not_after.timestamp()).ok()?;
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 

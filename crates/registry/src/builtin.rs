@@ -148,6 +148,10 @@ impl<K: Kind> Resource for BuiltIn<K> {
         Ok(K::validate_status_update(&typed::<K>(new)?, &typed::<K>(old)?))
     }
 
+    fn validate_approval(&self, new: &Object, old: &Object) -> Result<ErrorList, Status> {
+        Ok(K::validate_approval(&typed::<K>(new)?, &typed::<K>(old)?))
+    }
+
     fn warnings(&self, object: &Object) -> Result<Vec<String>, Status> {
         Ok(K::warnings(&typed::<K>(object)?))
     }

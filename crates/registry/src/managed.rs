@@ -9,11 +9,13 @@ use crate::{RequestContext, Resource, patch::Target};
 
 const STATUS: &[&str] = &["status"];
 const SPEC: &[&str] = &["spec"];
+const CERTIFICATE: &[&str] = &["status", "certificate"];
 
 /// The parts a write leaves alone, whatever the body says.
 fn reset(resource: &dyn Resource, subresource: &str) -> &'static [&'static [&'static str]] {
     match subresource {
         "status" => &[SPEC],
+        "approval" => &[SPEC, CERTIFICATE],
         _ if resource.facts().has(Subresource::Status) => &[STATUS],
         _ => &[],
     }
@@ -60,6 +62,7 @@ pub(crate) fn applied(
     let live = old.map(|old| old.clone().into_value());
     let reset: &[&[&str]] = match subresource {
         "status" => &[SPEC],
+        "approval" => &[SPEC, CERTIFICATE],
         _ if of.node.field("status").is_some() => &[STATUS],
         _ => &[],
     };

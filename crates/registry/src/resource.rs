@@ -116,6 +116,11 @@ pub trait Resource: Send + Sync + 'static {
 
     fn validate_status_update(&self, new: &Object, old: &Object) -> Result<ErrorList, Status>;
 
+    /// Rules for a write through `/approval`, where there is one.
+    fn validate_approval(&self, new: &Object, old: &Object) -> Result<ErrorList, Status> {
+        self.validate_update(new, old)
+    }
+
     /// Sentences for `Warning` headers about accepted but questionable use.
     fn warnings(&self, object: &Object) -> Result<Vec<String>, Status>;
 

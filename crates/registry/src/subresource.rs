@@ -1,5 +1,6 @@
 //! Subresources by name: which exist, and who does the work.
 
+pub(crate) mod approval;
 mod binding;
 pub(crate) mod ephemeral;
 mod eviction;
@@ -18,7 +19,7 @@ use crate::{
 type Result<T> = std::result::Result<T, Status>;
 
 impl Registry {
-    /// PUT of `/status`, `/scale`, `/finalize` and `/ephemeralcontainers`.
+    /// PUT of `/status`, `/scale`, `/finalize`, `/approval` and `/ephemeralcontainers`.
     pub async fn update_subresource(
         &self,
         resource: &Arc<dyn Resource>,
@@ -27,7 +28,9 @@ impl Registry {
         body: Body,
     ) -> Result<Written> {
         match subresource {
-            "status" | "finalize" | "ephemeralcontainers" => self.put_body(resource, subresource, cx, body).await,
+            "status" | "finalize" | "ephemeralcontainers" | "approval" => {
+                self.put_body(resource, subresource, cx, body).await
+            }
             "scale" => self.put_scale(resource, cx, body).await,
             _ => Err(unsupported(resource.as_ref(), subresource, "update")),
         }
@@ -41,7 +44,7 @@ impl Registry {
         patch: Patch,
     ) -> Result<Written> {
         match subresource {
-            "status" | "ephemeralcontainers" => {
+            "status" | "ephemeralcontainers" | "approval" => {
                 self.change(&Update { resource, cx, subresource, source: Source::Patch(&patch) }).await
             }
             "scale" => self.patch_scale(resource, cx, &patch).await,
@@ -57,7 +60,9 @@ impl Registry {
         options: &GetOptions,
     ) -> Result<Bytes> {
         match subresource {
-            "status" | "ephemeralcontainers" | "resize" => self.read_one(resource, cx, options, View::Object).await,
+            "status" | "ephemeralcontainers" | "resize" | "approval" => {
+                self.read_one(resource, cx, options, View::Object).await
+            }
             "scale" => self.get_scale(resource, cx, options).await,
             _ => Err(unsupported(resource.as_ref(), subresource, "get")),
         }

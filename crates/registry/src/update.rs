@@ -14,7 +14,7 @@ use crate::{
     encode::{Unstamped, encode},
     keys, managed, patch, prepare,
     services::{self, Claim, CommitError},
-    subresource::ephemeral,
+    subresource::{approval, ephemeral},
 };
 
 /// How often a change that does not name a resource version is tried against ever newer states.
@@ -145,6 +145,9 @@ impl Registry {
         if !matches!(update.source, Source::Edit(_)) {
             split(facts, update.subresource, &mut new, &old);
         }
+        if facts.has(Subresource::Approval) {
+            approval::stamp(&mut new, &old, &cx.timestamp());
+        }
         resource.default(&mut new)?;
         prepare::dedup_owners(cx, &mut new);
         let old_tree = old.clone().into_value();
@@ -249,6 +252,8 @@ impl Registry {
         let mut errors = kinds::object_meta::validate_update(new, old);
         if status {
             errors.extend(resource.validate_status_update(new, old)?);
+        } else if *subresource == "approval" {
+            errors.extend(resource.validate_approval(new, old)?);
         } else if ephemeral {
             errors.extend(resource.validate(new)?);
             errors.extend(ephemeral::validate(new, old));
@@ -368,6 +373,7 @@ fn split(facts: &crate::Facts, subresource: &str, new: &mut Object, old: &Object
             }
         }
         "ephemeralcontainers" => ephemeral::keep_rest(new, old),
+        "approval" => approval::keep_rest(new, old),
         "finalize" => {
             let finalizers = new.get(&["spec", "finalizers"]).cloned();
             let version = new.get(&["metadata", "resourceVersion"]).cloned();

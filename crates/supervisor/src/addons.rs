@@ -139,6 +139,15 @@ fn joining_objects(cluster: &ClusterConfig) -> Vec<(String, Value)> {
         (path, object)
     };
     let mut objects: Vec<_> = bindings.into_iter().map(binding).collect();
+    // Unlike Kubernetes: what a node serves with is approved when it asks for itself under its own name and address.
+    let (path, mut serving) = binding((
+        "knarr:kubelet-serving-approver",
+        "system:certificates.k8s.io:kubelet-serving-approver".to_owned(),
+        "",
+    ));
+    serving["subjects"] =
+        json!([{"kind": "ServiceAccount", "name": "certificate-controller", "namespace": "kube-system"}]);
+    objects.push((path, serving));
     let metadata = json!({"name": NODE_CONFIG, "namespace": "kube-system"});
     let rules =
         json!([{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [NODE_CONFIG], "verbs": ["get"]}]);

@@ -110,6 +110,7 @@ pub(super) fn verb_name(verb: Verb) -> &'static str {
 
 pub(super) fn subresource_name(subresource: Subresource) -> &'static str {
     match subresource {
+        Subresource::Approval => "approval",
         Subresource::Attach => "attach",
         Subresource::Binding => "binding",
         Subresource::EphemeralContainers => "ephemeralcontainers",
@@ -163,7 +164,9 @@ impl Entry {
             Subresource::Scale => ("Scale", Some(("autoscaling", "v1")), EDIT),
             Subresource::Finalize => (own, None, &["update"]),
             Subresource::Log => (own, None, &["get"]),
-            Subresource::EphemeralContainers | Subresource::Resize | Subresource::Status => (own, None, EDIT),
+            Subresource::Approval | Subresource::EphemeralContainers | Subresource::Resize | Subresource::Status => {
+                (own, None, EDIT)
+            }
         };
         Self {
             name: format!("{}/{}", resource.facts().plural, subresource_name(subresource)),

@@ -1,4 +1,4 @@
-//! Whether a node may have the certificate it asks for. Pure.
+//! Whether a node may have the certificate it asks for, and what a signer signs. Pure.
 
 use api::{certificates::v1::CertificateSigningRequestSpec, core::v1::Node};
 use pki::{Leaf, SigningRequest, Usage};
@@ -6,48 +6,109 @@ use pki::{Leaf, SigningRequest, Usage};
 const NODE_PREFIX: &str = "system:node:";
 const NODES: &str = "system:nodes";
 
+/// The signers there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signer {
+    /// Of clients of the API server. People approve.
     Client,
-    Serving,
+    KubeletClient,
+    KubeletServing,
 }
 
 impl Signer {
     pub(super) fn of(name: &str) -> Option<Self> {
         match name {
-            "kubernetes.io/kube-apiserver-client-kubelet" => Some(Self::Client),
-            "kubernetes.io/kubelet-serving" => Some(Self::Serving),
+            "kubernetes.io/kube-apiserver-client" => Some(Self::Client),
+            "kubernetes.io/kube-apiserver-client-kubelet" => Some(Self::KubeletClient),
+            "kubernetes.io/kubelet-serving" => Some(Self::KubeletServing),
             _ => None,
         }
     }
 
     pub(super) fn approval(self) -> &'static str {
         match self {
-            Self::Client => "Auto approving kubelet client certificate after SubjectAccessReview.",
-            Self::Serving => "Auto approving the serving certificate a node asks for itself.",
+            Self::Client => "",
+            Self::KubeletClient => "Auto approving kubelet client certificate after SubjectAccessReview.",
+            Self::KubeletServing => "Auto approving the serving certificate a node asks for itself.",
         }
     }
 
     fn purpose(self) -> &'static str {
         match self {
-            Self::Client => "client auth",
-            Self::Serving => "server auth",
+            Self::Client | Self::KubeletClient => "client auth",
+            Self::KubeletServing => "server auth",
         }
     }
 }
 
 #[derive(Debug, PartialEq)]
 pub(super) enum Verdict {
-    Sign(Leaf),
-    /// Sign if the asker may create this subresource of requests.
-    AskFor(&'static str, Leaf),
+    Approve,
+    /// Approve if the asker may create this subresource of requests.
+    AskFor(&'static str),
     Deny(String),
+    /// It is for people to judge.
+    Leave,
 }
 
-impl Verdict {
-    pub(super) fn with(self, asked: SigningRequest) -> (Self, Option<SigningRequest>) {
-        (self, Some(asked))
+/// What the signer signs of an approved request, or why it signs nothing.
+pub(super) fn leaf(
+    signer: Signer,
+    spec: &CertificateSigningRequestSpec,
+    asked: &SigningRequest,
+) -> Result<Leaf, String> {
+    let usages = spec.usages.clone().unwrap_or_default();
+    let allowed = ["key encipherment", "digital signature", signer.purpose()];
+    let kind = if signer == Signer::KubeletServing { "server" } else { "client" };
+    if let Some(other) = usages.iter().find(|usage| !allowed.contains(&usage.as_str())) {
+        return Err(format!("invalid usage for {kind} certificate: {other}"));
     }
+    if !usages.iter().any(|usage| usage == signer.purpose()) {
+        return Err(format!("missing required usage for {kind} certificate: {}", signer.purpose()));
+    }
+    if asked.has_other_names {
+        let known = "a common name, an organization, DNS names and IP addresses";
+        return Err(format!("only {known} can be signed, and the request has others"));
+    }
+    let mut leaf = match signer {
+        Signer::Client => asked_for(asked)?,
+        Signer::KubeletClient => {
+            node_of(asked)?;
+            if !asked.dns_names.is_empty() || !asked.addresses.is_empty() {
+                return Err("subject alternative names are not allowed".to_owned());
+            }
+            Leaf::client(asked.common_name.clone(), Some(NODES))
+        }
+        Signer::KubeletServing => {
+            node_of(asked)?;
+            if asked.addresses.is_empty() && asked.dns_names.is_empty() {
+                return Err("DNS or IP subjectAltName is required".to_owned());
+            }
+            asked_for(asked)?
+        }
+    };
+    leaf.usage = if signer == Signer::KubeletServing { Usage::Server } else { Usage::Client };
+    Ok(leaf)
+}
+
+fn asked_for(asked: &SigningRequest) -> Result<Leaf, String> {
+    // Signing a part of what was approved would be worse than nothing.
+    if asked.organizations.len() > 1 {
+        return Err(format!("one organization can be signed, and the request has {}", asked.organizations.len()));
+    }
+    let names: Vec<&str> = asked.dns_names.iter().map(String::as_str).collect();
+    let mut leaf = Leaf::server(asked.common_name.clone(), &names, &asked.addresses);
+    leaf.organization = asked.organizations.first().cloned();
+    Ok(leaf)
+}
+
+/// The node whose certificate it shall be.
+fn node_of(asked: &SigningRequest) -> Result<&str, String> {
+    if asked.organizations != [NODES] {
+        return Err("subject organization is not system:nodes".to_owned());
+    }
+    let node = asked.common_name.strip_prefix(NODE_PREFIX).filter(|name| !name.is_empty());
+    node.ok_or_else(|| format!("subject common name does not begin with {NODE_PREFIX:?}"))
 }
 
 pub(super) fn judge(
@@ -56,48 +117,28 @@ pub(super) fn judge(
     asked: &SigningRequest,
     nodes: &[Node],
 ) -> Verdict {
-    let deny = |reason: String| Verdict::Deny(reason);
-    let Some(node) = asked.common_name.strip_prefix(NODE_PREFIX).filter(|n| !n.is_empty()) else {
-        return deny(format!("subject common name does not begin with {NODE_PREFIX:?}"));
+    if signer == Signer::Client {
+        return Verdict::Leave;
+    }
+    let node = match leaf(signer, spec, asked).and_then(|_| node_of(asked)) {
+        Ok(node) => node,
+        Err(why) => return Verdict::Deny(why),
     };
-    if asked.organization.as_deref() != Some(NODES) || asked.has_other_names {
-        return deny("subject organization is not system:nodes".to_owned());
-    }
-    let allowed = ["key encipherment", "digital signature", signer.purpose()];
-    let usages = spec.usages.clone().unwrap_or_default();
-    if !usages.iter().any(|u| u == signer.purpose()) || !usages.iter().all(|u| allowed.contains(&u.as_str())) {
-        return deny(format!("usages did not match {allowed:?}"));
-    }
     let itself = spec.username.as_deref() == Some(asked.common_name.as_str());
     match signer {
-        Signer::Client => client(node, itself, asked, nodes),
-        Signer::Serving => serving(node, itself, asked, nodes),
+        Signer::KubeletServing => serving(node, itself, asked, nodes),
+        _ if itself => Verdict::AskFor("selfnodeclient"),
+        // Whoever has a token shall not become a node that others trust already.
+        _ if nodes.iter().any(|n| n.metadata.name.as_deref() == Some(node)) => {
+            Verdict::Deny(format!("there is a node {node:?} already: choose another name, or delete that node first"))
+        }
+        _ => Verdict::AskFor("nodeclient"),
     }
-}
-
-fn client(node: &str, itself: bool, asked: &SigningRequest, nodes: &[Node]) -> Verdict {
-    if !asked.dns_names.is_empty() || !asked.addresses.is_empty() {
-        return Verdict::Deny("subject alternative names are not allowed".to_owned());
-    }
-    let leaf = Leaf::client(asked.common_name.clone(), Some(NODES));
-    if itself {
-        return Verdict::AskFor("selfnodeclient", leaf);
-    }
-    // Whoever has a token shall not become a node that others trust already.
-    if nodes.iter().any(|n| n.metadata.name.as_deref() == Some(node)) {
-        return Verdict::Deny(format!(
-            "there is a node {node:?} already: choose another name, or delete that node first"
-        ));
-    }
-    Verdict::AskFor("nodeclient", leaf)
 }
 
 fn serving(node: &str, itself: bool, asked: &SigningRequest, nodes: &[Node]) -> Verdict {
     if !itself {
         return Verdict::Deny("a node asks for its serving certificate itself".to_owned());
-    }
-    if asked.addresses.is_empty() && asked.dns_names.is_empty() {
-        return Verdict::Deny("DNS or IP subjectAltName is required".to_owned());
     }
     if let Some(other) = asked.dns_names.iter().find(|name| *name != node) {
         return Verdict::Deny(format!("{other:?} is not the node's name"));
@@ -111,11 +152,7 @@ fn serving(node: &str, itself: bool, asked: &SigningRequest, nodes: &[Node]) -> 
             }
         }
     }
-    let names: Vec<&str> = asked.dns_names.iter().map(String::as_str).collect();
-    let mut leaf = Leaf::server(asked.common_name.clone(), &names, &asked.addresses);
-    leaf.organization = Some(NODES.to_owned());
-    leaf.usage = Usage::Server;
-    Verdict::Sign(leaf)
+    Verdict::Approve
 }
 
 #[cfg(test)]
@@ -156,32 +193,32 @@ mod tests {
         let usages = ["digital signature", "client auth"];
         let ask = |name: &str, organization, nodes: &[Node]| {
             judge(
-                Signer::Client,
+                Signer::KubeletClient,
                 &spec("system:bootstrap:abcdef", &usages),
                 &asked(&Leaf::client(name, organization)),
                 nodes,
             )
         };
         let known = [node("old", "10.0.0.1")];
-        assert!(matches!(ask("system:node:new", Some("system:nodes"), &known), Verdict::AskFor("nodeclient", _)));
+        assert!(matches!(ask("system:node:new", Some("system:nodes"), &known), Verdict::AskFor("nodeclient")));
         assert!(denied(ask("system:node:old", Some("system:nodes"), &known)));
         assert!(denied(ask("system:node:new", Some("system:masters"), &known)));
         assert!(denied(ask("admin", Some("system:nodes"), &known)));
         assert!(denied(ask("system:node:new", None, &known)));
         let serves = judge(
-            Signer::Client,
+            Signer::KubeletClient,
             &spec("system:bootstrap:abcdef", &["server auth", "client auth"]),
             &asked(&Leaf::client("system:node:new", Some("system:nodes"))),
             &[],
         );
         assert!(denied(serves));
         let renewed = judge(
-            Signer::Client,
+            Signer::KubeletClient,
             &spec("system:node:old", &usages),
             &asked(&Leaf::client("system:node:old", Some("system:nodes"))),
             &known,
         );
-        assert!(matches!(renewed, Verdict::AskFor("selfnodeclient", _)));
+        assert!(matches!(renewed, Verdict::AskFor("selfnodeclient")));
     }
 
     #[test]
@@ -190,13 +227,30 @@ mod tests {
             let mut leaf = Leaf::server("system:node:a", names, addresses);
             leaf.organization = Some(NODES.to_owned());
             let nodes = [node("a", "10.0.0.1"), node("b", "10.0.0.2")];
-            judge(Signer::Serving, &spec(user, &["server auth"]), &asked(&leaf), &nodes)
+            judge(Signer::KubeletServing, &spec(user, &["server auth"]), &asked(&leaf), &nodes)
         };
         let (own, theirs) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
-        assert!(matches!(ask("system:node:a", &["a"], &[own]), Verdict::Sign(_)));
+        assert!(matches!(ask("system:node:a", &["a"], &[own]), Verdict::Approve));
         assert!(denied(ask("system:node:b", &["a"], &[own])));
         assert!(denied(ask("system:node:a", &["b"], &[own])));
         assert!(denied(ask("system:node:a", &["a"], &[theirs])));
         assert!(denied(ask("system:node:a", &[], &[])));
+    }
+    #[test]
+    fn people_judge_clients_and_the_signer_signs_what_they_approved_or_nothing() {
+        let usages = ["digital signature", "key encipherment", "client auth"];
+        let one = asked(&Leaf::client("alice", Some("devs")));
+        let clients = spec("somebody", &usages);
+        assert_eq!(judge(Signer::Client, &clients, &one, &[]), Verdict::Leave);
+        let leaf = |usages: &[&str], asked: &SigningRequest| leaf(Signer::Client, &spec("somebody", usages), asked);
+        let signed = leaf(&usages, &one).unwrap();
+        let expected = ("alice", Some("devs"), Usage::Client);
+        assert_eq!((signed.common_name.as_str(), signed.organization.as_deref(), signed.usage), expected);
+        assert_eq!(leaf(&["server auth"], &one).unwrap_err(), "invalid usage for client certificate: server auth");
+        let missing = "missing required usage for client certificate: client auth";
+        assert_eq!(leaf(&["digital signature"], &one).unwrap_err(), missing);
+        let mut two = asked(&Leaf::client("alice", Some("devs")));
+        two.organizations.push("ops".to_owned());
+        assert!(leaf(&usages, &two).unwrap_err().contains("one organization"));
     }
 }

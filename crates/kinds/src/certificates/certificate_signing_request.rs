@@ -1,18 +1,15 @@
 //! `CertificateSigningRequest`: somebody asks a signer for a certificate. Who asks is written by admission, not by him.
 
+mod validate;
+
 use api::certificates::v1;
-use apimachinery::{
-    Object,
-    field::{Error, ErrorList, Path},
-};
+use apimachinery::{Object, field::ErrorList};
 use serde_json::Value;
 
+use self::validate::Door;
 use crate::{Column, Facts, Kind, Now, Subresource, UpdateRules, print, rules};
 
 pub struct CertificateSigningRequest;
-
-/// The shortest life that may be asked for.
-const MIN_EXPIRATION_SECONDS: i32 = 600;
 
 impl Kind for CertificateSigningRequest {
     type Object = v1::CertificateSigningRequest;
@@ -25,7 +22,9 @@ impl Kind for CertificateSigningRequest {
         short_names: &["csr"],
         definition: "io.k8s.api.certificates.v1.CertificateSigningRequest",
         storage: "certificatesigningrequests",
-        subresources: &[Subresource::Status],
+        subresources: &[Subresource::Approval, Subresource::Status],
+        // Upstream takes any name.
+        name_rule: crate::names::any,
         selectable: &["spec.signerName"],
         update: UpdateRules { create_on_update: false, unconditional: true },
         columns: &[
@@ -39,29 +38,43 @@ impl Kind for CertificateSigningRequest {
         ..Facts::CLUSTER
     };
 
+    /// Upstream's status is there from the beginning.
+    fn default(request: &mut v1::CertificateSigningRequest) {
+        request.status.get_or_insert_default();
+    }
+
     /// What was asked is never changed.
     fn prepare_for_update(new: &mut v1::CertificateSigningRequest, old: &v1::CertificateSigningRequest) {
         new.spec = old.spec.clone();
     }
 
+    /// A signer that sends conditions back has not thereby changed who approved, and when.
+    fn prepare_for_status_update(new: &mut v1::CertificateSigningRequest, old: &v1::CertificateSigningRequest) {
+        for kind in ["Approved", "Denied"] {
+            let kept = validate::of_type(old, kind);
+            let status = new.status.get_or_insert_default();
+            let mut sent: Vec<_> =
+                status.conditions.iter_mut().flatten().filter(|condition| condition.type_ == kind).collect();
+            if sent.len() == kept.len() {
+                sent.iter_mut().zip(kept).for_each(|(sent, kept)| **sent = kept.clone());
+            }
+        }
+    }
+
     fn validate(request: &v1::CertificateSigningRequest) -> ErrorList {
-        let mut errors = ErrorList::new();
-        let (spec, path) = (&request.spec, Path::new("spec"));
-        if !String::from_utf8_lossy(&spec.request.0).contains("-----BEGIN CERTIFICATE REQUEST-----") {
-            let why = "PEM block type must be CERTIFICATE REQUEST";
-            errors.push(Error::invalid(&path.child("request"), "<bytes>", why));
-        }
-        if spec.signer_name.is_empty() {
-            errors.push(Error::required(&path.child("signerName"), ""));
-        }
-        if spec.usages.as_ref().is_none_or(Vec::is_empty) {
-            errors.push(Error::required(&path.child("usages"), "usages is required"));
-        }
-        if let Some(seconds) = spec.expiration_seconds.filter(|seconds| *seconds < MIN_EXPIRATION_SECONDS) {
-            let why = "may not specify a duration less than 600 seconds (10 minutes)";
-            errors.push(Error::invalid(&path.child("expirationSeconds"), i64::from(seconds), why));
-        }
-        errors
+        validate::validate(request)
+    }
+
+    fn validate_update(new: &v1::CertificateSigningRequest, old: &v1::CertificateSigningRequest) -> ErrorList {
+        validate::validate_update(new, old, Door::Main)
+    }
+
+    fn validate_status_update(new: &v1::CertificateSigningRequest, old: &v1::CertificateSigningRequest) -> ErrorList {
+        validate::validate_update(new, old, Door::Status)
+    }
+
+    fn validate_approval(new: &v1::CertificateSigningRequest, old: &v1::CertificateSigningRequest) -> ErrorList {
+        validate::validate_update(new, old, Door::Approval)
     }
 
     fn field(object: &Object, field: &str) -> Option<String> {
