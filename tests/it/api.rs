@@ -1,12 +1,14 @@
 //! kubectl against `knarr apiserver` alone: nothing acts on what is written.
 
 mod backup;
+pub(crate) mod certificate;
 mod change;
 mod delete;
 mod discover;
 mod faults;
 mod read;
 mod refuse;
+mod stalled;
 mod survive;
 mod workload;
 

@@ -1,5 +1,6 @@
 //! Whole clusters of one node: `knarr server`, real containers, real packets, unmodified kubectl.
 
+mod certificate;
 mod crash;
 mod debug;
 mod end;

@@ -27,6 +27,7 @@ mod resources;
 mod respond;
 mod reviews;
 mod server;
+mod signers;
 mod start;
 mod tasks;
 mod token_request;

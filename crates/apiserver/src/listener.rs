@@ -1,21 +1,31 @@
 //! Sockets: TLS, HTTP/1.1 and HTTP/2 on one port, upgrades. Every connection is bounded in number and time.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+mod idle;
+
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
     service::TowerToHyperService,
 };
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
+use streaming::PeerStream;
+use tokio::{
+    net::TcpListener,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+    time::Instant,
+};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
 
 use crate::{authentication::Peer, server::ApiServer};
+use idle::Requests;
 
-/// Connections at once. One more waits in the kernel's queue.
+/// Connections at once, where the limit of open files allows so many. One more waits in the kernel's queue.
 const MAX_CONNECTIONS: usize = 16_384;
+/// How often it is said that connections wait.
+const TELL_FULL_EVERY: Duration = Duration::from_secs(60);
 const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const HEADER_TIMEOUT: Duration = Duration::from_secs(32);
 /// Requests at once on one HTTP/2 connection, as upstream's.
@@ -33,11 +43,19 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 pub struct Listener {
     socket: TcpListener,
     tls: TlsAcceptor,
+    limit: usize,
+    told_full: Option<Instant>,
 }
 
 impl Listener {
     pub async fn bind(address: SocketAddr, tls: Arc<rustls::ServerConfig>) -> io::Result<Self> {
-        Ok(Self { socket: TcpListener::bind(address).await?, tls: TlsAcceptor::from(tls) })
+        let socket = TcpListener::bind(address).await?;
+        Ok(Self { socket, tls: TlsAcceptor::from(tls), limit: MAX_CONNECTIONS, told_full: None })
+    }
+
+    /// The same with fewer connections at once, for a process that may open few files.
+    pub fn with_at_most(self, connections: usize) -> Self {
+        Self { limit: self.limit.min(connections), ..self }
     }
 
     pub fn address(&self) -> io::Result<SocketAddr> {
@@ -45,15 +63,15 @@ impl Listener {
     }
 
     /// Serves until told to stop, then lets open requests finish within bounds.
-    pub async fn serve(self, server: ApiServer, stop: CancellationToken) {
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    pub async fn serve(mut self, server: ApiServer, stop: CancellationToken) {
+        let places = Arc::new(Semaphore::new(self.limit));
         let mut connections = JoinSet::new();
         loop {
             let place = tokio::select! {
-                place = Arc::clone(&places).acquire_owned() => place,
+                place = self.place(&places) => place,
                 () = stop.cancelled() => break,
             };
-            let Ok(place) = place else { break };
+            let Some(place) = place else { break };
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
                 () = stop.cancelled() => break,
@@ -66,9 +84,13 @@ impl Listener {
                     continue;
                 }
             };
-            if let Err(error) = socket.set_nodelay(true) {
-                tracing::debug!(%error, "no-delay could not be set");
-            }
+            let socket = match PeerStream::new(socket) {
+                Ok(socket) => socket,
+                Err(error) => {
+                    tracing::debug!(%address, %error, "a connection was gone when it was accepted");
+                    continue;
+                }
+            };
             let (tls, server, stop) = (self.tls.clone(), server.clone(), stop.clone());
             connections.spawn(async move {
                 connection(socket, address, tls, server, stop).await;
@@ -83,8 +105,26 @@ impl Listener {
     }
 }
 
+impl Listener {
+    /// A place for one more connection, when there is one.
+    async fn place(&mut self, places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+            return Some(place);
+        }
+        if self.told_full.is_none_or(|told| told.elapsed() >= TELL_FULL_EVERY) {
+            self.told_full = Some(Instant::now());
+            tracing::warn!(
+                connections = self.limit,
+                "the API server has as many connections as it may, and more wait; a higher limit of open files \
+                 (LimitNOFILE, ulimit -n) allows up to {MAX_CONNECTIONS}"
+            );
+        }
+        Arc::clone(places).acquire_owned().await.ok()
+    }
+}
+
 async fn connection(
-    socket: tokio::net::TcpStream,
+    socket: PeerStream,
     address: SocketAddr,
     tls: TlsAcceptor,
     server: ApiServer,
@@ -103,16 +143,25 @@ async fn connection(
     };
     let certificate =
         stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).map(|leaf| Arc::from(leaf.as_ref()));
+    // Agreed on in the handshake. Looking at the first bytes instead would wait for them without end.
+    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let peer = Peer { address, certificate };
-    let service = server.map_request(move |mut request: http::Request<hyper::body::Incoming>| {
+    let requests = Requests::new();
+    let counted = requests.clone();
+    let service = tower::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(peer.clone());
-        request
+        let (open, server) = (counted.begin(), server.clone());
+        async move { Ok::<_, Infallible>(open.until_sent(server.serve(request).await)) }
     });
-    let builder = builder();
+    let builder = builder(is_http2);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => ended,
+        () = requests.idle() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -123,8 +172,9 @@ async fn connection(
     }
 }
 
-fn builder() -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn builder(is_http2: bool) -> auto::Builder<TokioExecutor> {
+    let builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = if is_http2 { builder.http2_only() } else { builder.http1_only() };
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
     builder
         .http2()

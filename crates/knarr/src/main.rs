@@ -16,6 +16,7 @@ mod token;
 use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Kubernetes in one executable.
 #[derive(Parser)]
@@ -52,11 +53,22 @@ enum Command {
     Store(store::Store),
 }
 
+/// Takes `--open-files` from the words: containers get the limit the daemon was given, not the one it has taken.
+fn with_fewer_files(words: &[String]) -> &[String] {
+    let Some(given) = words.first().and_then(|word| word.strip_prefix("--open-files=")) else { return words };
+    if let (Ok(given), Ok((_, hard))) = (given.parse(), getrlimit(Resource::RLIMIT_NOFILE)) {
+        // A limit that cannot be lowered stays; the pods run with it.
+        setrlimit(Resource::RLIMIT_NOFILE, given, hard).unwrap_or_default();
+    }
+    &words[1..]
+}
+
 fn main() -> ExitCode {
     // Before any thread exists: shims fork.
     let arguments: Vec<String> = std::env::args().collect();
     if arguments.get(1).map(String::as_str) == Some("shim") {
-        let code = container_runtime::shim::main(&arguments[2..]);
+        let words = with_fewer_files(&arguments[2..]);
+        let code = container_runtime::shim::main(words);
         return ExitCode::from(u8::try_from(code).unwrap_or(1));
     }
     if arguments.get(1).map(String::as_str) == Some("kubectl") {

@@ -12,7 +12,9 @@ use controller_runtime::Tasks;
 use registry::{Registry, Resources};
 use store::{Store, StoreConfig};
 
-use crate::{ApiServerConfig, DatastoreConfig, certificates::Certificates, datastore, snapshots, store_control};
+use crate::{
+    ApiServerConfig, DatastoreConfig, certificates::Certificates, datastore, open_files, snapshots, store_control,
+};
 
 pub(crate) struct ControlPlane {
     server: ApiServer,
@@ -33,9 +35,11 @@ impl ControlPlane {
         let bind = SocketAddr::new(config.bind_address, config.secure_port);
         let tls = pki::server_config(certificates.serving.clone(), certificates.ca_pem())?;
         // Before anything is written: a taken port is the most frequent mistake.
+        open_files::raise();
         let listener = Listener::bind(bind, Arc::new(tls)).await.with_context(|| {
             format!("listen on {bind}; another server may have the port: choose one by --secure-port")
         })?;
+        let listener = listener.with_at_most(open_files::connections());
         let address = listener.address().context("ask for the port")?;
         config.secure_port = address.port();
 

@@ -14,6 +14,7 @@ mod migrate;
 mod node;
 mod node_certificates;
 mod node_routes;
+mod open_files;
 mod pid_file;
 mod requirements;
 mod s3;

@@ -13,7 +13,7 @@ use pki::ServingCertificate;
 use crate::{
     Cidr,
     config::{ClusterConfig, NodeConfig},
-    node_routes,
+    node_routes, open_files,
 };
 
 /// The nftables tables that are ours.
@@ -53,6 +53,8 @@ pub(crate) fn runtime_config(cluster: &ClusterConfig, node: &NodeConfig) -> anyh
     // Pods of other nodes see who calls.
     network.not_masqueraded = vec![cluster.pod_cidr.to_string().parse().context("the network of pods")?];
     let program = std::env::current_exe().context("find the own executable")?;
+    let mut words = vec!["shim".to_owned()];
+    words.extend(open_files::given().map(|given| format!("--open-files={given}")));
     Ok(container_runtime::Config {
         root: node.data_dir.join("runtime"),
         state: node.runtime_dir.clone(),
@@ -60,12 +62,13 @@ pub(crate) fn runtime_config(cluster: &ClusterConfig, node: &NodeConfig) -> anyh
         cgroup_root: "/".into(),
         network,
         registries: images::Registries::default(),
-        shim_command: (program, vec!["shim".to_owned()]),
+        shim_command: (program, words),
     })
 }
 
 /// Starts the runtime, which takes over every pod that still runs. Needs no API.
 pub(crate) async fn start_runtime(cluster: &ClusterConfig, node: &NodeConfig) -> anyhow::Result<Runtime> {
+    open_files::raise();
     Ok(Runtime::start(runtime_config(cluster, node)?).await?)
 }
 
