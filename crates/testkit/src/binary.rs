@@ -15,6 +15,18 @@ pub fn examples() -> PathBuf {
     workspace().join("examples")
 }
 
+/// How the variables begin that cargo sets for a test it runs.
+const OF_A_TEST: [&str; 8] = [
+    "CARGO_BIN_",
+    "CARGO_CRATE_NAME",
+    "CARGO_MANIFEST_",
+    "CARGO_PKG_",
+    "CARGO_PRIMARY_PACKAGE",
+    "CARGO_RUSTC_CURRENT_DIR",
+    "CARGO_TARGET_TMPDIR",
+    "OUT_DIR",
+];
+
 static KNARR: OnceLock<PathBuf> = OnceLock::new();
 
 /// Takes this executable, for one who measures and has built what is to be measured.
@@ -37,7 +49,14 @@ pub fn knarr() -> &'static Path {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         // The whole workspace with its tests, as `cargo test` itself builds it: with fewer features most of it would be
         // built once more.
-        cargo.current_dir(workspace()).args(["build", "--quiet", "--workspace", "--bins", "--tests"]);
+        cargo.current_dir(workspace()).args(["build", "--quiet", "--workspace", "--bin", "knarr", "--tests"]);
+        // What cargo tells a test of its package is no matter of this build, but build scripts look at it: ring's would
+        // run again, and all that uses ring be built again, and once more by the next `cargo test`.
+        for (name, _) in std::env::vars_os() {
+            if OF_A_TEST.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+                cargo.env_remove(name);
+            }
+        }
         if profile.ends_with("release") {
             cargo.arg("--release");
         }
