@@ -2,46 +2,17 @@
 //! higher priority, and everybody is told.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use api::{
     core::v1::{Node, Pod},
     events::v1::Event,
 };
 use apimachinery::UserInfo;
-use apiserver::{Anonymous, ApiServer, AuthorizationModes, Config, Gate};
 use client::{Api, Client, ListParams, Patch, PatchParams, PostParams, Resource};
 use controller_runtime::Tasks;
-use pki::{Folder, Leaf};
-use registry::{Registry, Resources};
 use serde_json::{Value, json};
-use store::{Store, StoreConfig};
-use tokio_util::sync::CancellationToken;
-
-async fn server(folder: &std::path::Path, stop: &CancellationToken) -> ApiServer {
-    let pki = Folder::open(folder.join("pki")).unwrap();
-    let authority = pki.authority("ca", "kubernetes-ca").unwrap();
-    let kubelet = Leaf::client("kube-apiserver-kubelet-client", None);
-    let kubelet = pki.leaf("apiserver-kubelet-client", &authority, &kubelet).unwrap();
-    let store = Store::open(StoreConfig::new(folder.join("store"))).unwrap();
-    let gate = Gate::new();
-    let resources = Resources::built_in();
-    let registry = Registry::new(&registry::Config::default(), store, resources, Arc::new(gate.clone()));
-    let issuer = "https://kubernetes.default.svc".to_owned();
-    let config = Config {
-        advertise_address: [127, 0, 0, 1].into(),
-        advertise_port: 6443,
-        anonymous: Anonymous::Nothing,
-        authorization: AuthorizationModes { node: true, rbac: true },
-        api_audiences: vec![issuer.clone()],
-        issuer,
-        token_key: Arc::new(pki.token_key("sa").unwrap()),
-        client_ca_pem: authority.certificate_pem().to_owned(),
-        hostname: None,
-        kubelet_tls: Arc::new(pki::client_config(authority.certificate_pem(), Some(&kubelet)).unwrap()),
-    };
-    ApiServer::start(config, registry, &gate, stop.clone()).await.unwrap()
-}
+use testserver::TestServer;
 
 fn pod(name: &str, class: Option<&str>) -> Value {
     let mut pod = json!({"metadata": {"name": name}, "spec": {"terminationGracePeriodSeconds": 0, "containers": [
@@ -71,9 +42,8 @@ async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_node_is_cleared_for_the_more_important() {
-    let (folder, stop, tasks) = (tempfile::tempdir().unwrap(), CancellationToken::new(), Tasks::new());
-    let server = server(folder.path(), &stop).await;
-    let admin = Client::in_process(server.clone(), UserInfo::new("admin", &["system:masters"]));
+    let (server, tasks) = (TestServer::start().await, Tasks::new());
+    let admin = server.admin();
     let nodes: Api<Node> = Api::all(admin.kube());
     create(&nodes, json!({"metadata": {"name": "n"}})).await;
     let status = json!({"status": {"allocatable": {"cpu": "2", "memory": "4Gi", "pods": "10"}}});
@@ -87,7 +57,7 @@ async fn a_full_node_is_cleared_for_the_more_important() {
     create(&admin.namespaced::<api::core::v1::ServiceAccount>("default"), account).await;
     let pods = admin.namespaced::<Pod>("default");
     let rights = UserInfo::new("system:kube-scheduler", &["system:authenticated"]);
-    scheduler::Scheduler::start(Client::in_process(server, rights), "host", &tasks);
+    scheduler::Scheduler::start(server.client(rights), "host", &tasks);
 
     // A finalizer shows what is told to the victim before it goes.
     let mut victim = pod("victim", None);
@@ -126,5 +96,4 @@ async fn a_full_node_is_cleared_for_the_more_important() {
     assert_eq!(event.regarding.unwrap().name.unwrap(), "victim");
     assert_eq!(event.related.unwrap().name.unwrap(), "heir");
     tasks.cancel();
-    stop.cancel();
 }

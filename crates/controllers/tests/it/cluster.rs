@@ -1,4 +1,4 @@
-//! An API server in this process over a store in a folder of its own, controllers, and a node played by the test.
+//! An API server in this process, controllers, and a node played by the test.
 
 use std::{
     future::Future,
@@ -8,15 +8,11 @@ use std::{
 
 use api::core::v1::{Node, Pod};
 use apimachinery::UserInfo;
-use apiserver::{Anonymous, ApiServer, AuthorizationModes, Config, Gate};
 use client::{Client, ListParams, Patch, PatchParams, PostParams, Resource};
 use controller_runtime::{Informers, Task, Tasks};
-use pki::{Folder, Leaf};
-use registry::{Registry, Resources};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use store::{Store, StoreConfig};
-use tokio_util::sync::CancellationToken;
+use testserver::TestServer;
 
 use crate::meter::{Death, Meter, Metered};
 
@@ -24,9 +20,7 @@ pub(crate) const NODE: &str = "node-1";
 const DEADLINE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Cluster {
-    _folder: tempfile::TempDir,
-    stop: CancellationToken,
-    server: ApiServer,
+    server: TestServer,
     tasks: Tasks,
     pub(crate) admin: Client,
 }
@@ -46,7 +40,6 @@ impl Drop for Running {
 impl Drop for Cluster {
     fn drop(&mut self) {
         self.tasks.cancel();
-        self.stop.cancel();
     }
 }
 
@@ -58,37 +51,13 @@ impl Cluster {
             let filter = tracing_subscriber::EnvFilter::from_default_env();
             tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().init();
         });
-        let folder = tempfile::tempdir().unwrap();
-        let pki = Folder::open(folder.path().join("pki")).unwrap();
-        let authority = pki.authority("ca", "kubernetes-ca").unwrap();
-        let kubelet_client = pki
-            .leaf("apiserver-kubelet-client", &authority, &Leaf::client("kube-apiserver-kubelet-client", None))
-            .unwrap();
-        let store = Store::open(StoreConfig::new(folder.path().join("store"))).unwrap();
-        let gate = Gate::new();
-        let registry =
-            Registry::new(&registry::Config::default(), store, Resources::built_in(), Arc::new(gate.clone()));
-        let issuer = "https://kubernetes.default.svc".to_owned();
-        let config = Config {
-            advertise_address: [127, 0, 0, 1].into(),
-            advertise_port: 6443,
-            anonymous: Anonymous::Nothing,
-            authorization: AuthorizationModes { node: true, rbac: true },
-            api_audiences: vec![issuer.clone()],
-            issuer,
-            token_key: Arc::new(pki.token_key("sa").unwrap()),
-            client_ca_pem: authority.certificate_pem().to_owned(),
-            hostname: None,
-            kubelet_tls: Arc::new(pki::client_config(authority.certificate_pem(), Some(&kubelet_client)).unwrap()),
-        };
-        let stop = CancellationToken::new();
-        let server = ApiServer::start(config, registry, &gate, stop.clone()).await.unwrap();
+        let server = TestServer::start().await;
         let meter = Meter::new(Death::Never);
         let admin = Client::in_process(
-            Metered { server: server.clone(), meter },
+            Metered { server: server.server(), meter },
             UserInfo::new("kubernetes-admin", &["system:masters"]),
         );
-        let cluster = Self { _folder: folder, stop, server, tasks: Tasks::new(), admin };
+        let cluster = Self { server, tasks: Tasks::new(), admin };
         cluster.create::<Node>("", json!({"metadata": {"name": NODE}})).await;
         cluster.play_kubelet();
         cluster
@@ -99,7 +68,7 @@ impl Cluster {
         let meter = Meter::new(death);
         let tasks = Tasks::new();
         let clients =
-            |user: UserInfo| Client::in_process(Metered { server: self.server.clone(), meter: meter.clone() }, user);
+            |user: UserInfo| Client::in_process(Metered { server: self.server.server(), meter: meter.clone() }, user);
         let config = controllers::Config {
             root_ca_pem: "PEM".to_owned(),
             workers: 2,

@@ -7,23 +7,18 @@ use std::{sync::Arc, time::Duration};
 
 use api::core::v1::{Node, Pod, ServiceAccount};
 use apimachinery::UserInfo;
-use apiserver::{Anonymous, ApiServer, AuthorizationModes, Config, Gate};
 use client::{Client, DeleteParams, PostParams};
 use controller_runtime::Tasks;
 use fake_runtime::FakeRuntime;
 use kubelet::{Kubelet, KubeletConfig};
-use registry::{Registry, Resources};
 use serde_json::{Value, json};
-use store::{Store, StoreConfig};
-use tokio_util::sync::CancellationToken;
+use testserver::TestServer;
 
 const NODE: &str = "node-1";
 const DEADLINE: Duration = Duration::from_secs(30);
 
 struct Cluster {
-    folder: tempfile::TempDir,
-    stop: CancellationToken,
-    server: ApiServer,
+    server: TestServer,
     admin: Client,
     runtime: FakeRuntime,
     cgroup: String,
@@ -31,7 +26,6 @@ struct Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        self.stop.cancel();
         let root = self.cgroup.trim_start_matches('/');
         let hierarchies = std::fs::read_dir("/sys/fs/cgroup").unwrap().flatten().map(|e| e.path());
         hierarchies.chain(["/sys/fs/cgroup".into()]).for_each(|top| remove_groups(&top.join(root)));
@@ -50,42 +44,21 @@ fn remove_groups(path: &std::path::Path) {
 
 impl Cluster {
     async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let pki = pki::Folder::open(folder.path().join("pki")).unwrap();
-        let authority = pki.authority("ca", "kubernetes-ca").unwrap();
-        let store = Store::open(StoreConfig::new(folder.path().join("store"))).unwrap();
-        let gate = Gate::new();
-        let registry =
-            Registry::new(&registry::Config::default(), store, Resources::built_in(), Arc::new(gate.clone()));
-        let issuer = "https://kubernetes.default.svc".to_owned();
-        let config = Config {
-            advertise_address: [127, 0, 0, 1].into(),
-            advertise_port: 6443,
-            anonymous: Anonymous::Nothing,
-            authorization: AuthorizationModes { node: true, rbac: true },
-            api_audiences: vec![issuer.clone()],
-            issuer,
-            token_key: Arc::new(pki.token_key("sa").unwrap()),
-            client_ca_pem: authority.certificate_pem().to_owned(),
-            hostname: None,
-            kubelet_tls: Arc::new(pki::client_config(authority.certificate_pem(), None).unwrap()),
-        };
-        let stop = CancellationToken::new();
-        let server = ApiServer::start(config, registry, &gate, stop.clone()).await.unwrap();
-        let admin = Client::in_process(server.clone(), UserInfo::new("kubernetes-admin", &["system:masters"]));
+        let server = TestServer::start().await;
+        let admin = server.admin();
         let account: ServiceAccount = serde_json::from_value(json!({"metadata": {"name": "default"}})).unwrap();
         admin.namespaced::<ServiceAccount>("default").create(&PostParams::default(), &account).await.unwrap();
         let cgroup = format!("/knarr-kubelet-test-{}-{:?}", std::process::id(), std::thread::current().id());
         let cgroup = cgroup.replace(['(', ')'], "");
-        Self { folder, stop, server, admin, runtime: FakeRuntime::new(), cgroup }
+        Self { server, admin, runtime: FakeRuntime::new(), cgroup }
     }
 
     async fn kubelet(&self) -> Tasks {
         let tasks = Tasks::new();
         let user = UserInfo::new(format!("system:node:{NODE}"), &["system:nodes", "system:authenticated"]);
-        let client = Client::in_process(self.server.clone(), user);
-        let mut config = KubeletConfig::new(NODE, self.folder.path().join("kubelet"), vec![[127, 0, 0, 1].into()]);
-        config.log_dir = self.folder.path().join("logs");
+        let client = self.server.client(user);
+        let mut config = KubeletConfig::new(NODE, self.server.folder().join("kubelet"), vec![[127, 0, 0, 1].into()]);
+        config.log_dir = self.server.folder().join("logs");
         config.cgroup_root = self.cgroup.clone();
         // However full the machine's disk is.
         config.housekeeping.eviction_hard.clear();
