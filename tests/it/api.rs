@@ -5,7 +5,7 @@ pub(crate) mod certificate;
 mod change;
 mod delete;
 mod discover;
-mod faults;
+pub(crate) mod faults;
 mod read;
 mod refuse;
 mod stalled;

@@ -4,6 +4,7 @@ mod certificate;
 mod crash;
 mod debug;
 mod end;
+mod full_disk;
 mod heal;
 mod host_port;
 mod limits;
@@ -14,6 +15,7 @@ mod registry;
 mod rollout;
 mod security;
 mod service;
+mod stalled;
 mod volume;
 
 use std::sync::{Arc, Mutex, OnceLock, Weak};

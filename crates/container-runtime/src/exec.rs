@@ -188,7 +188,9 @@ impl Runtime {
         let rootfs = self.inner.layout.rootfs(&record.id);
         let image = image.unwrap_or_default();
         let process = self.parts(record, &sandbox, &image, &rootfs)?.command(command, tty)?;
-        let path = folder.join(format!("exec-{exec}.json"));
+        // Not on the disk: who looks into a container often does so because the disk is full, and probes must not fail
+        // for it.
+        let path = self.inner.layout.libcontainer().join(&record.id).join(format!("exec-{exec}.json"));
         disk::write(&path, &process).map_err(internal("cannot write the command"))?;
         Ok(path)
     }

@@ -106,6 +106,11 @@ impl Agent {
         Network::of(self.holder.id())
     }
 
+    /// That of a pod with a process that runs, by the pod's uid.
+    pub fn pod_network(&self, uid: &str) -> Network {
+        node::pod_network(&self.cgroups(), self.holder.id(), uid)
+    }
+
     /// What the agent has printed.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()

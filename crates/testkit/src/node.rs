@@ -171,11 +171,7 @@ impl Node {
 
     /// That of a pod with a process that runs, by the pod's uid.
     pub fn pod_network(&self, uid: &str) -> Network {
-        let network = |pid: u32| std::fs::read_link(format!("/proc/{pid}/ns/net")).ok();
-        let own = network(self.holder.id());
-        let processes = self.cgroups().into_iter().flat_map(|root| processes(&root));
-        let mut inside = processes.filter(|(pid, group)| group.contains(uid) && network(*pid) != own);
-        Network::of(inside.next().expect("the pod has a process in a network of its own").0)
+        pod_network(&self.cgroups(), self.holder.id(), uid)
     }
 
     /// The body of the answer to one GET from inside the node, on a connection of its own.
@@ -249,6 +245,15 @@ pub(crate) fn pack(folder: &Path, reference: &str) -> PathBuf {
     let packed = packed.expect("the script can be started");
     assert!(packed.status.success(), "image.sh: {}", String::from_utf8_lossy(&packed.stderr));
     archive
+}
+
+/// That of a pod below these cgroups, whose processes have another than the node itself.
+pub(crate) fn pod_network(cgroups: &[PathBuf], node: u32, uid: &str) -> Network {
+    let network = |pid: u32| std::fs::read_link(format!("/proc/{pid}/ns/net")).ok();
+    let own = network(node);
+    let processes = cgroups.iter().flat_map(|root| processes(root));
+    let mut inside = processes.filter(|(pid, group)| group.contains(uid) && network(*pid) != own);
+    Network::of(inside.next().expect("the pod has a process in a network of its own").0)
 }
 
 /// Pids in and below a cgroup, each with its group.

@@ -5,6 +5,10 @@ use std::{
     process::Stdio,
 };
 
+use client::{
+    Client,
+    kubeconfig::{self, Credentials},
+};
 use testkit::{Kubectl, eventually};
 
 use super::joined;
@@ -77,10 +81,20 @@ fn pods_of_an_agent_reach_what_others_do() {
     }
     exec(&kubectl, "far", &format!("nslookup {near}"), "headless.default.svc.cluster.local");
 
-    // The API server by its Service, with the pod's own token.
-    let version = "cd /var/run/secrets/kubernetes.io/serviceaccount; wget --no-check-certificate -qO- \
-                   --header \"Authorization: Bearer $(cat token)\" https://kubernetes.default/version";
-    exec(&kubectl, "far", version, "gitVersion");
+    // The API server by its Service, with a token of the pod.
+    let uid = kubectl.value("pod/far", "{.metadata.uid}");
+    let token = kubectl.ok("create token default --bound-object-kind=Pod --bound-object-name=far").trim().to_owned();
+    let authority = std::fs::read_to_string(server.data_dir().join("pki/ca.crt")).unwrap();
+    let credentials = Credentials::Token(token);
+    let config = kubeconfig::single("cluster", "https://10.96.0.1:443", &authority, "pod", credentials);
+    let version = agent.pod_network(&uid).inside(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let client = Client::from_kubeconfig_value(config).await.unwrap();
+            client.get_bytes("/version", "application/json").await.unwrap()
+        })
+    });
+    assert!(String::from_utf8_lossy(&version).contains("gitVersion"), "{version:?}");
     // Both see each other's own address.
     exec(&kubectl, "near", &get(&format!("{far}:8080")), "from far");
 

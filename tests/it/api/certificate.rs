@@ -120,7 +120,7 @@ rules:
 - {apiGroups: [certificates.k8s.io], resources: [certificatesigningrequests], verbs: [get, list]}
 - apiGroups: [certificates.k8s.io]
   resources: [certificatesigningrequests/approval, certificatesigningrequests/status]
-  verbs: [update, patch]
+  verbs: [get, update, patch]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -159,7 +159,8 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: csr-bob}]
     let refused = kubectl.run_with(&manifest, ["create", "-f", "-"]).fails();
     let why = "use of kubernetes.io/kube-apiserver-client signer with system:masters group is not allowed";
     assert!(refused.contains(why), "{refused}");
-    let nonsense = manifest.replace("request: ", "request: bm9wZQ== # ");
+    let (head, rest) = manifest.split_once("request: ").unwrap();
+    let nonsense = format!("{head}request: bm9wZQ==,{}", rest.split_once(',').unwrap().1);
     let refused = kubectl.run_with(&nonsense, ["create", "-f", "-"]).fails();
     assert!(refused.contains("PEM block type must be CERTIFICATE REQUEST"), "{refused}");
 }

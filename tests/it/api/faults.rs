@@ -38,7 +38,7 @@ impl Drop for Disk {
 }
 
 /// Writes until nothing more fits.
-fn fill(path: &Path) {
+pub(crate) fn fill(path: &Path) {
     let mut file = File::create(path).unwrap();
     for size in [1 << 16, 1] {
         while file.write(&vec![0; size]).is_ok() {}

@@ -63,12 +63,16 @@ fn revision(pod: &Pod) -> u64 {
     pod.metadata.resource_version.as_deref().and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
+/// Others write this condition too, and the kubelet when it evicts.
+const SHARED_CONDITION: &str = "DisruptionTarget";
+
 /// Without the conditions of others, which are theirs to change.
 pub(crate) fn own(status: Option<&PodStatus>) -> Value {
     let value = status.map(|s| serde_json::to_value(s).expect("a status is plain data"));
     let mut value = value.filter(Value::is_object).unwrap_or_else(|| json!({}));
     if let Some(Value::Array(conditions)) = value.get_mut("conditions") {
-        conditions.retain(|c| c["type"].as_str().is_some_and(|kind| OWN_CONDITIONS.contains(&kind)));
+        let is_written = |kind: &str| kind == SHARED_CONDITION || OWN_CONDITIONS.contains(&kind);
+        conditions.retain(|c| c["type"].as_str().is_some_and(is_written));
     }
     value
 }

@@ -134,7 +134,7 @@ fn signer_name(name: &str, path: &Path, errors: &mut ErrorList) {
 /// Tells what is wrong with the first label that is wrong.
 fn first_bad(labels: &[&str], rule: fn(&str) -> Vec<String>, whole: &str, path: &Path, errors: &mut ErrorList) {
     let mut bad = labels.iter().map(|label| (label, rule(label))).filter(|(_, wrong)| !wrong.is_empty());
-    for (label, wrong) in bad.next() {
+    if let Some((label, wrong)) = bad.next() {
         let quoted = apimachinery::field::quote(label);
         for why in wrong {
             errors.push(Error::invalid(path, whole, format!("validating label {quoted}: {why}")));

@@ -54,6 +54,10 @@ impl Worker {
             tracing::warn!(pod = self.uid, message, "what the pod held could not be given back; trying again");
             return Next::Wait(Some(Instant::now() + RETRY));
         }
+        if input.evicted.is_some() {
+            // Its end cannot be told while the disk it has filled is full, and the disk is cleared of what has ended.
+            self.signal.mark_ended();
+        }
         if !input.gone {
             self.slot.flushed().await;
         }
