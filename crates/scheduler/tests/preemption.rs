@@ -9,7 +9,7 @@ use api::{
     events::v1::Event,
 };
 use apimachinery::UserInfo;
-use client::{Api, Client, ListParams, Patch, PatchParams, PostParams, Resource};
+use client::{Api, ListParams, Patch, PatchParams, PostParams, Resource};
 use controller_runtime::Tasks;
 use serde_json::{Value, json};
 use testserver::TestServer;
