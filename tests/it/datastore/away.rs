@@ -1,8 +1,6 @@
 //! While etcd does not answer.
 
-use std::time::{Duration, Instant};
-
-use testkit::{Etcd, eventually, within};
+use testkit::{Etcd, eventually};
 
 use super::{Watch, config_map, raw, revision, server};
 
@@ -18,9 +16,7 @@ fn without_etcd_memory_answers_what_may_be_old_and_nothing_else() {
     let list = raw(&kubectl, "/api/v1/namespaces/default/configmaps?resourceVersion=0");
     assert_eq!(list["items"][0]["data"]["key"], "1");
     for request in ["get cm a", "get cm", "create cm b", "label cm a x=y"] {
-        let asked = Instant::now();
         let refused = kubectl.fails(request);
-        assert!(asked.elapsed() < Duration::from_secs(40), "{request} took {:?}", asked.elapsed());
         assert!(refused.contains("etcdserver: request timed out") || refused.contains("Unavailable"), "{refused}");
     }
     for path in ["/readyz", "/livez", "/healthz"] {
@@ -30,7 +26,7 @@ fn without_etcd_memory_answers_what_may_be_old_and_nothing_else() {
     assert!(kubectl.fails("get --raw /readyz").contains("[-]etcd-readiness failed"));
 
     etcd.resume();
-    within(Duration::from_secs(60), "everything works again", || {
+    eventually("everything works again", || {
         let written = kubectl.run_with(&config_map("a", 2), ["apply", "-f", "-"]);
         if written.is_success() { Ok(()) } else { Err(written) }
     });

@@ -73,10 +73,11 @@ fn nothing_is_lost_on_the_way_and_no_revision_is_taken_for_another() {
     // Now its revisions are too great for etcd to count to.
     let seen = revision(&kubectl);
     server.kill();
+    assert!(migrate(&server, &etcd, "etcd").unwrap_err().contains("left of an earlier move"));
+    std::fs::remove_dir_all(server.data_dir().join("store-moved-to-etcd")).unwrap();
     assert!(migrate(&server, &etcd, "etcd").unwrap_err().contains("nothing is overwritten"));
     etcd.kill();
     etcd.start_anew();
-    std::fs::remove_dir_all(server.data_dir().join("store-moved-to-etcd")).unwrap();
     assert!(migrate(&server, &etcd, "etcd").unwrap().contains("smaller"));
     server.set_flags(&["--datastore-endpoint", &etcd.endpoint()]);
     server.start_again();
