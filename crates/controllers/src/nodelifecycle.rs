@@ -4,7 +4,7 @@
 mod plan;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -33,8 +33,8 @@ pub(crate) struct NodeLifecycleController {
     leases: Lister<Lease>,
     pods: Lister<Pod>,
     heard: Mutex<HashMap<Key, Heard>>,
-    /// Nodes whose pods were told that they are not ready, and since when the node was not.
-    unready: Mutex<HashMap<Key, Option<Timestamp>>>,
+    /// Nodes that are not ready, since when, and which of their pods were told.
+    unready: Mutex<HashMap<Key, (Option<Timestamp>, HashSet<String>)>>,
     grace: Duration,
     ledger: Ledger,
 }
@@ -75,11 +75,11 @@ impl NodeLifecycleController {
         Ok(last.at.elapsed())
     }
 
-    /// Since when the node was not ready when its pods were last told.
-    fn unreadied(&self, key: &Key) -> Option<Option<Timestamp>> {
+    /// The pods that were told since the node is not ready.
+    fn unreadied(&self, key: &Key, since: Option<Timestamp>) -> HashSet<String> {
         let mut unready = self.unready.lock().unwrap_or_else(PoisonError::into_inner);
         unready.retain(|key, _| self.nodes.get(key).is_some());
-        unready.get(key).copied()
+        unready.get(key).filter(|(before, _)| *before == since).map(|(_, told)| told.clone()).unwrap_or_default()
     }
 
     /// Whether any node is ready. While none is, it may well be us who are cut off.
@@ -107,14 +107,16 @@ impl NodeLifecycleController {
         Ok(node)
     }
 
-    /// Pods of a node that is not ready are not ready, so that no traffic goes there. Said once each time: a kubelet
-    /// that lives knows better and takes it back.
-    async fn unready_pods(&self, key: &Key) -> Result<(), Error> {
+    /// Pods of a node that is not ready are not ready, so that no traffic goes there. Said once of each pod as long as
+    /// the node is not ready: a kubelet that lives knows better and takes it back.
+    async fn unready_pods(&self, key: &Key, since: Option<Timestamp>) -> Result<(), Error> {
+        let mut told = self.unreadied(key, since);
         for entry in self.pods.on_node(&key.name) {
             let pod: Pod = entry.decode()?;
-            if !is_pod_ready(&pod) {
+            if !is_pod_ready(&pod) || told.contains(entry.header.uid.as_ref()) {
                 continue;
             }
+            told.insert(entry.header.uid.to_string());
             let condition = json!({
                 "type": "Ready", "status": "False", "lastTransitionTime": api::meta::Time(Timestamp::now()),
             });
@@ -130,6 +132,7 @@ impl NodeLifecycleController {
                 Err(error) => return Err(error.into()),
             }
         }
+        self.unready.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), (since, told));
         Ok(())
     }
 
@@ -165,7 +168,11 @@ impl Controller for NodeLifecycleController {
                 nodes.entries().iter().map(|node| node.header.key.clone()).collect()
             }),
             Watch::mapped(&self.leases, |change| vec![Key::cluster(change.key.name.clone())]),
-            Watch::read_only(&self.pods),
+            // A pod that says it is ready on a node that is not.
+            Watch::mapped(&self.pods, |change| {
+                let node = change.new.as_ref().map(|pod| pod.header.node.clone()).filter(|node| !node.is_empty());
+                node.map(Key::cluster).into_iter().collect()
+            }),
         ]
     }
 
@@ -181,9 +188,8 @@ impl Controller for NodeLifecycleController {
         }
         let ready = node_condition(&node, "Ready").map(|c| c.status.clone());
         let since = node_condition(&node, "Ready").and_then(|c| c.last_transition_time.as_ref()).map(|t| t.0);
-        if ready.is_some_and(|ready| ready != "True") && self.unreadied(key) != Some(since) {
-            self.unready_pods(key).await?;
-            self.unready.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), since);
+        if ready.is_some_and(|ready| ready != "True") {
+            self.unready_pods(key, since).await?;
         }
         self.write_taints(key, node).await?;
         // Once it is known to be silent, only its speaking changes anything.

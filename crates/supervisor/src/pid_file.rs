@@ -20,6 +20,8 @@ use nix::{
 /// A daemon asked to end has this long; then it is killed.
 const TERM_LIMIT: Duration = Duration::from_secs(20);
 const KILL_LIMIT: Duration = Duration::from_secs(5);
+/// How long a lock may outlive its daemon.
+const INHERITED_LIMIT: Duration = Duration::from_secs(5);
 
 pub(crate) struct PidFile {
     _lock: Flock<File>,
@@ -33,6 +35,27 @@ fn open(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
+/// Takes the lock. A process that a daemon was about to start when it was killed holds on to it for a moment, until its
+/// own program runs; so who is gone by name is waited for.
+fn lock(mut file: File) -> Result<Flock<File>, (File, Errno)> {
+    let begun = tokio::time::Instant::now();
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Err((again, Errno::EWOULDBLOCK)) if begun.elapsed() < INHERITED_LIMIT && is_gone(&again) => file = again,
+            done => return done,
+        }
+        std::thread::sleep(INHERITED_LIMIT / 500);
+    }
+}
+
+/// Whether the process that the file names has ended.
+fn is_gone(mut file: &File) -> bool {
+    let mut pid = String::new();
+    let read = file.rewind().and_then(|()| file.read_to_string(&mut pid)).and_then(|_| file.rewind());
+    let pid = read.ok().and_then(|()| pid.trim().parse().ok());
+    pid.is_some_and(|pid| kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH))
+}
+
 impl PidFile {
     /// Makes this process the daemon of the folder; fails while another is.
     pub(crate) fn write(data_dir: &Path) -> anyhow::Result<Self> {
@@ -41,7 +64,7 @@ impl PidFile {
         let path = path(data_dir);
         let file =
             open(&path).with_context(|| format!("write {}; choose another folder by --data-dir", path.display()))?;
-        let mut lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        let mut lock = match lock(file) {
             Ok(lock) => lock,
             Err((mut file, Errno::EWOULDBLOCK)) => {
                 let mut pid = String::new();

@@ -123,7 +123,7 @@ fn host_ports_lead_to_their_pods() {
         if said.starts_with(why) { Ok(()) } else { Err(said) }
     });
     answers(&host, "127.0.0.1:8090", "free");
-    kubectl.ok("delete pod taken free --timeout=30s");
+    kubectl.ok("delete pod taken free --ignore-not-found --timeout=60s");
 
     // Over UDP, from three sides, one flow each.
     let from_host = udp(&host, "0.0.0.0:40000", "172.30.0.2:8090");
@@ -143,7 +143,7 @@ fn host_ports_lead_to_their_pods() {
 
     // The pod goes, and with it the rule; a flow that goes on comes to the pod that takes the port.
     drop(in_first);
-    kubectl.ok("delete pod first --timeout=30s");
+    kubectl.ok("delete pod first --timeout=60s");
     for from in [&host, &outside, &in_other] {
         is_refused(from, "172.30.0.2:8090");
         answers(from, "172.30.0.7:8090", "second");
