@@ -1,6 +1,6 @@
 //! A small file system that fills up, and one that is read-only. Needs the right to mount.
 
-use std::{fs, path::Path};
+use std::{fs, io::Write as _, path::Path};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use store::{OpenError, Store, StoreConfig, Write, WriteError, Writes};
@@ -15,7 +15,7 @@ impl Small {
         match mount(Some("store-test"), dir.path(), Some("tmpfs"), MsFlags::empty(), size) {
             Ok(()) => Some(Small(dir)),
             Err(error) => {
-                println!("skipped: mounting a small tmpfs: {error}");
+                writeln!(std::io::stderr(), "skipped: mounting a small tmpfs: {error}").unwrap();
                 None
             }
         }

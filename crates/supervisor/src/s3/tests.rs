@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    io::Write as _,
     process::{Child, Command, Stdio},
     sync::Arc,
 };
@@ -306,7 +307,7 @@ async fn another_storage_agrees() {
     let mut moto = Command::new("moto_server");
     moto.args(["-H", "127.0.0.1", "-p", &port.to_string()]).stdout(Stdio::null()).stderr(Stdio::null());
     let Ok(process) = moto.spawn() else {
-        println!("skipped: moto_server is not installed (pip install 'moto[server,s3]')");
+        writeln!(std::io::stderr(), "skipped: moto_server is not installed (pip install 'moto[server,s3]')").unwrap();
         return;
     };
     let _running = Running(process);

@@ -1,6 +1,6 @@
 //! What lies on the disk of a server, and what it does when the disk is full.
 
-use std::{path::Path, process::Command};
+use std::{io::Write as _, path::Path, process::Command};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use testkit::{ApiServer, eventually, knarr};
@@ -70,7 +70,7 @@ impl<'a> Small<'a> {
         match mount(Some("knarr-test"), dir, Some("tmpfs"), MsFlags::empty(), size) {
             Ok(()) => Some(Self(dir)),
             Err(error) => {
-                println!("skipped: mounting a small tmpfs: {error}");
+                writeln!(std::io::stderr(), "skipped: mounting a small tmpfs: {error}").unwrap();
                 None
             }
         }
