@@ -33,10 +33,16 @@ pub(crate) struct NodeLifecycleController {
     leases: Lister<Lease>,
     pods: Lister<Pod>,
     heard: Mutex<HashMap<Key, Heard>>,
-    /// Nodes that are not ready, since when, and which of their pods were told.
-    unready: Mutex<HashMap<Key, (Option<Timestamp>, HashSet<String>)>>,
+    unready: Mutex<HashMap<Key, Unready>>,
     grace: Duration,
     ledger: Ledger,
+}
+
+/// A node that is not ready.
+struct Unready {
+    since: Option<Timestamp>,
+    /// The uids of its pods that were told.
+    told: HashSet<String>,
 }
 
 /// What a node said last, and when by our own clock; its clock may differ.
@@ -79,7 +85,7 @@ impl NodeLifecycleController {
     fn unreadied(&self, key: &Key, since: Option<Timestamp>) -> HashSet<String> {
         let mut unready = self.unready.lock().unwrap_or_else(PoisonError::into_inner);
         unready.retain(|key, _| self.nodes.get(key).is_some());
-        unready.get(key).filter(|(before, _)| *before == since).map(|(_, told)| told.clone()).unwrap_or_default()
+        unready.get(key).filter(|before| before.since == since).map(|before| before.told.clone()).unwrap_or_default()
     }
 
     /// Whether any node is ready. While none is, it may well be us who are cut off.
@@ -132,7 +138,7 @@ impl NodeLifecycleController {
                 Err(error) => return Err(error.into()),
             }
         }
-        self.unready.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), (since, told));
+        self.unready.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), Unready { since, told });
         Ok(())
     }
 
