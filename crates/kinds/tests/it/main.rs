@@ -41,7 +41,7 @@ const AREAS: &[&str] = &["create", "validation", "update", "subresources", "tabl
 fn recorded_requests_are_answered_as_recorded() {
     match corpus::load(AREAS) {
         Some(cases) => judge(&run::all(&cases)),
-        None => writeln!(std::io::stderr(), "skipped: the recorded requests are not on this machine").unwrap(),
+        None => std::io::stderr().write_all(b"skipped: the recorded requests are not on this machine\n").unwrap(),
     }
 }
 
@@ -49,7 +49,7 @@ fn recorded_requests_are_answered_as_recorded() {
 fn recorded_changes_and_tables_are_as_recorded() {
     match corpus::sequences(AREAS) {
         Some(sequences) => judge(&sequence::all(&sequences)),
-        None => writeln!(std::io::stderr(), "skipped: the recorded requests are not on this machine").unwrap(),
+        None => std::io::stderr().write_all(b"skipped: the recorded requests are not on this machine\n").unwrap(),
     }
 }
 

@@ -15,7 +15,7 @@ impl Small {
         match mount(Some("store-test"), dir.path(), Some("tmpfs"), MsFlags::empty(), size) {
             Ok(()) => Some(Small(dir)),
             Err(error) => {
-                writeln!(std::io::stderr(), "skipped: mounting a small tmpfs: {error}").unwrap();
+                std::io::stderr().write_all(format!("skipped: mounting a small tmpfs: {error}\n").as_bytes()).unwrap();
                 None
             }
         }

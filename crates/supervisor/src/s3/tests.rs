@@ -307,7 +307,9 @@ async fn another_storage_agrees() {
     let mut moto = Command::new("moto_server");
     moto.args(["-H", "127.0.0.1", "-p", &port.to_string()]).stdout(Stdio::null()).stderr(Stdio::null());
     let Ok(process) = moto.spawn() else {
-        writeln!(std::io::stderr(), "skipped: moto_server is not installed (pip install 'moto[server,s3]')").unwrap();
+        std::io::stderr()
+            .write_all(b"skipped: moto_server is not installed (pip install 'moto[server,s3]')\n")
+            .unwrap();
         return;
     };
     let _running = Running(process);

@@ -70,7 +70,7 @@ impl<'a> Small<'a> {
         match mount(Some("knarr-test"), dir, Some("tmpfs"), MsFlags::empty(), size) {
             Ok(()) => Some(Self(dir)),
             Err(error) => {
-                writeln!(std::io::stderr(), "skipped: mounting a small tmpfs: {error}").unwrap();
+                std::io::stderr().write_all(format!("skipped: mounting a small tmpfs: {error}\n").as_bytes()).unwrap();
                 None
             }
         }
