@@ -31,7 +31,7 @@ use remains::Remains;
 const KILLS: &str = "KNARR_CRASH_KILLS";
 const SEED: &str = "KNARR_CRASH_SEED";
 /// How long it goes on when nobody says how often.
-const LONG_ENOUGH: Duration = Duration::from_secs(40);
+const LONG_ENOUGH: Duration = Duration::from_secs(25);
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 const NODE_PORT: u16 = 30_087;
@@ -166,7 +166,7 @@ impl Trial {
         });
         let kubectl = self.node.kubectl();
         settle(&kubectl);
-        kubectl.ok("delete deploy churn --cascade=foreground --timeout=80s");
+        kubectl.ok("delete deploy churn --cascade=foreground --timeout=180s");
         eventually("nothing is left of the pods that went", || {
             let now = Remains::of(&self.node);
             if now == *remains { Ok(()) } else { Err(now.beyond(remains)) }
@@ -205,7 +205,7 @@ async fn scale_for_ever(client: &Client, first: u64) {
 /// The Deployment that changed all the time comes to rest, as asked for.
 fn settle(kubectl: &Kubectl) {
     kubectl.ok("scale deploy churn --replicas=2");
-    let status = kubectl.run(["rollout", "status", "deploy/churn", "--timeout=80s"]);
+    let status = kubectl.run(["rollout", "status", "deploy/churn", "--timeout=180s"]);
     assert!(status.is_success(), "{status}\n{}", kubectl.ok("describe pods"));
     eventually("no more pods than asked for are there", || {
         let pods = kubectl.ok("get pods -l app=churn -o name");
