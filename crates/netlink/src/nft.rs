@@ -1,8 +1,22 @@
-//! Transactions of the nftables program: text in, all of it takes effect or nothing.
+//! Transactions of the nftables program: text in, all of it takes effect or nothing, even when this process is killed
+//! in the midst of one.
 
-use std::{io, process::Stdio, time::Duration};
+use std::{
+    fs::File,
+    io::{self, Seek, Write},
+    process::Stdio,
+    time::Duration,
+};
 
-use tokio::{io::AsyncWriteExt, process::Command};
+use nix::{
+    errno::Errno,
+    sys::{
+        memfd::{MFdFlags, memfd_create},
+        prctl,
+        signal::Signal,
+    },
+};
+use tokio::process::Command;
 
 /// A transaction of ten thousand services takes under a second.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -23,27 +37,45 @@ pub enum NftError {
 
 /// Applies the transaction in the network namespace of the calling process.
 pub async fn apply(transaction: &str) -> Result<(), NftError> {
-    let mut child = Command::new("nft")
+    let mut command = Command::new("nft");
+    command
         .args(["-f", "-"])
-        .stdin(Stdio::piped())
+        .stdin(script(transaction).map_err(NftError::Io)?)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
-        .kill_on_drop(true)
+        .kill_on_drop(true);
+    // SAFETY: between fork and exec it makes system calls only.
+    unsafe { command.pre_exec(die_with(nix::unistd::getpid())) };
+    let child = command
         .spawn()
         .map_err(|e| if e.kind() == io::ErrorKind::NotFound { NftError::Missing } else { NftError::Io(e) })?;
-    let mut stdin = child.stdin.take().ok_or_else(|| NftError::Io(io::ErrorKind::BrokenPipe.into()))?;
-    let transacted = async {
-        // nft that exits early breaks the pipe; its complaint says more than the pipe's error.
-        let written = stdin.write_all(transaction.as_bytes()).await;
-        drop(stdin);
-        let output = child.wait_with_output().await.map_err(NftError::Io)?;
-        if !output.status.success() {
-            let mut complaint = String::from_utf8_lossy(&output.stderr).into_owned();
-            let end = (0..=MAX_COMPLAINT_BYTES.min(complaint.len())).rev().find(|i| complaint.is_char_boundary(*i));
-            complaint.truncate(end.unwrap_or_default());
-            return Err(NftError::Refused { complaint: complaint.trim().to_owned() });
-        }
-        written.map_err(NftError::Io)
-    };
-    tokio::time::timeout(TIMEOUT, transacted).await.map_err(|_| NftError::TimedOut)?
+    let ended = tokio::time::timeout(TIMEOUT, child.wait_with_output()).await;
+    let output = ended.map_err(|_| NftError::TimedOut)?.map_err(NftError::Io)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let mut complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    let end = (0..=MAX_COMPLAINT_BYTES.min(complaint.len())).rev().find(|i| complaint.is_char_boundary(*i));
+    complaint.truncate(end.unwrap_or_default());
+    Err(NftError::Refused { complaint: complaint.trim().to_owned() })
 }
+
+/// The text as a whole. Through a pipe, nft would take what came before its writer died for all of it.
+fn script(transaction: &str) -> io::Result<File> {
+    let mut file = File::from(memfd_create(c"nft", MFdFlags::MFD_CLOEXEC)?);
+    file.write_all(transaction.as_bytes())?;
+    file.rewind()?;
+    Ok(file)
+}
+
+/// Ties a child's life to its parent's: an nft that outlived the daemon would undo what the next one programs.
+fn die_with(parent: nix::unistd::Pid) -> impl Fn() -> io::Result<()> {
+    move || {
+        prctl::set_pdeathsig(Signal::SIGKILL)?;
+        // Who is an orphan already is sent no signal.
+        if nix::unistd::getppid() == parent { Ok(()) } else { Err(Errno::ESRCH.into()) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -213,17 +213,11 @@ fn settle(kubectl: &Kubectl) {
     });
 }
 
-/// Asks the Service until told to stop; answers how often. Who is refused at a start, which happens once in some
-/// thousand requests (`docs/compatibility.md`), is answered a second later.
+/// Asks the Service until told to stop; counts how often.
 fn ask_for_ever(network: &Network, stop: &AtomicBool, asked: &AtomicUsize) {
     network.inside(|| {
         while !stop.load(Ordering::SeqCst) {
-            let mut answer = testkit::get(&format!("127.0.0.1:{NODE_PORT}"));
-            if let Err(error) = &answer {
-                println!("refused once: {error}");
-                std::thread::sleep(Duration::from_secs(1));
-                answer = testkit::get(&format!("127.0.0.1:{NODE_PORT}"));
-            }
+            let answer = testkit::get(&format!("127.0.0.1:{NODE_PORT}"));
             let number = asked.fetch_add(1, Ordering::SeqCst);
             assert!(answer.is_ok(), "request {number} to the Service: {answer:?}");
             std::thread::sleep(Duration::from_millis(10));
