@@ -6,13 +6,14 @@ use std::sync::Arc;
 use apimachinery::{Details, Object, Status, field};
 use kinds::Verb;
 use serde_json::{Value, json};
-use store::{KeyValue, Op, Revision, Snapshot};
+use store::{KeyValue, Op, Snapshot};
 
 use crate::{
     Attributes, DeleteOptions, Deleted, ListOptions, Listed, Operation, Registry, RequestContext, Resource, View,
     create::options,
     decode,
     encode::{Unstamped, encode},
+    header::Header,
     keys, list,
     services::{Claim, CommitError},
 };
@@ -86,26 +87,19 @@ impl Registry {
         check_preconditions(resource.as_ref(), &cx.name, options, &old)?;
         self.admit_deletion(resource.as_ref(), cx, options, &old).await?;
         let accepted = options.orphan_dependents == Some(false);
-        let (object, stored) = match mark(resource.as_ref(), cx, options, &old) {
-            Mark::None => (old, stored),
-            Mark::Waits => {
-                return Ok(Deleted::Pending { bytes: self.shown(resource.as_ref(), &stored.value)?, accepted });
-            }
-            Mark::Changed { object, stays } if cx.dry_run => return Ok(pretended(resource.as_ref(), &object, stays)),
+        match mark(resource.as_ref(), cx, options, &old) {
+            Mark::Waits => Ok(Deleted::Pending { bytes: self.shown(resource.as_ref(), &stored.value)?, accepted }),
+            Mark::None if cx.dry_run => Ok(pretended(resource.as_ref(), &old, false)),
+            Mark::None => self.remove(resource.as_ref(), &old, &stored).await,
+            Mark::Changed { object, stays } if cx.dry_run => Ok(pretended(resource.as_ref(), &object, stays)),
             Mark::Changed { object, stays } => {
                 let marked = self.write_mark(resource.as_ref(), &object, &stored).await?;
-                if stays {
-                    return Ok(Deleted::Pending { bytes: self.shown(resource.as_ref(), &marked.value)?, accepted });
+                if !stays {
+                    return self.remove_marked(resource.as_ref(), &object, marked).await;
                 }
-                (object, marked)
+                Ok(Deleted::Pending { bytes: self.shown(resource.as_ref(), &marked.value)?, accepted })
             }
-        };
-        if cx.dry_run {
-            return Ok(pretended(resource.as_ref(), &object, false));
         }
-        let revision = self.remove(resource.as_ref(), &object, &stored).await?;
-        let bytes = self.shown(resource.as_ref(), &crate::header::restamp(&stored.value, revision.0))?;
-        Ok(gone(resource.as_ref(), &object, bytes))
     }
 
     async fn admit_deletion(
@@ -151,10 +145,33 @@ impl Registry {
         Ok(marked.clone())
     }
 
-    async fn remove(&self, resource: &dyn Resource, object: &Object, stored: &KeyValue) -> Result<Revision, Failure> {
+    async fn remove(&self, resource: &dyn Resource, object: &Object, stored: &KeyValue) -> Result<Deleted, Failure> {
         let operation = || Op::Delete { key: stored.key.clone(), expected: stored.mod_revision };
         let claim = self.release(resource, object);
-        Ok(self.commit(resource.facts(), object.name(), &claim, operation).await?.revision)
+        let revision = self.commit(resource.facts(), object.name(), &claim, operation).await?.revision;
+        let bytes = self.shown(resource, &crate::header::restamp(&stored.value, revision.0))?;
+        Ok(gone(resource, object, bytes))
+    }
+
+    /// Removes what this deletion has marked. Others have seen the mark: they may write to the object, and its node may
+    /// remove it first.
+    async fn remove_marked(
+        &self,
+        resource: &dyn Resource,
+        object: &Object,
+        mut marked: Arc<KeyValue>,
+    ) -> Result<Deleted, Failure> {
+        for _ in 0..MAX_ATTEMPTS {
+            match self.remove(resource, object, &marked).await {
+                Err(Failure::Raced) => {}
+                done => return done,
+            }
+            match self.current().await?.get(&marked.key) {
+                Some(newer) if Header::read(&newer.value).uid == object.uid() => marked = newer.clone(),
+                _ => return Ok(gone(resource, object, self.shown(resource, &marked.value)?)),
+            }
+        }
+        Err(Failure::Raced)
     }
 
     /// Deletes each object of the list, as if one by one, and answers with what they were.
@@ -172,7 +189,7 @@ impl Registry {
         validate_options(options)?;
         let page = self.page(resource.as_ref(), cx, list).await?;
         for stored in &page.items {
-            let header = crate::header::Header::read(&stored.value);
+            let header = Header::read(&stored.value);
             let one = RequestContext {
                 user: cx.user.clone(),
                 namespace: facts.namespaced.then(|| header.namespace.clone().into_owned()),

@@ -110,7 +110,7 @@ impl Node {
         assert!(self.process.is_none(), "it runs already");
         let mut command = self.enter(binary::knarr().to_str().expect("plain"));
         command.arg("server").args(&self.flags).args(&self.more);
-        self.process = Some(Process::start(command, &self.log()));
+        self.process = Some(Process::start(command, &self.log_file()));
     }
 
     /// The daemon's.
@@ -201,8 +201,13 @@ impl Node {
         "172.30.0.2"
     }
 
-    fn log(&self) -> PathBuf {
+    fn log_file(&self) -> PathBuf {
         self.folder.path().join("log")
+    }
+
+    /// What the daemon that runs now has written.
+    pub fn log(&self) -> String {
+        self.process.as_ref().expect("it runs").log()
     }
 
     /// The newest kubectl, as the administrator, inside.

@@ -123,7 +123,7 @@ fn host_ports_lead_to_their_pods() {
         if said.starts_with(why) { Ok(()) } else { Err(said) }
     });
     answers(&host, "127.0.0.1:8090", "free");
-    kubectl.ok("delete pod taken free --ignore-not-found --timeout=60s");
+    kubectl.ok("delete pod taken free --timeout=60s");
 
     // Over UDP, from three sides, one flow each.
     let from_host = udp(&host, "0.0.0.0:40000", "172.30.0.2:8090");

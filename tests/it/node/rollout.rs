@@ -3,20 +3,22 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use testkit::{Node, eventually, get};
+use tokio::time::Instant;
 
 use super::{namespace, run_hello, shared};
 
 /// Asks without pause while `act` runs; answers how many requests were answered and what failed.
 fn under_load(node: &Node, address: &str, act: impl FnOnce() + Send) -> (usize, Vec<String>) {
-    let done = AtomicBool::new(false);
+    let (done, begun) = (AtomicBool::new(false), Instant::now());
     std::thread::scope(|scope| {
         let load = scope.spawn(|| {
             node.inside(|| {
                 let (mut answered, mut failures) = (0, Vec::new());
                 while !done.load(Ordering::SeqCst) {
+                    let asked = begun.elapsed();
                     match get(address) {
                         Ok(_) => answered += 1,
-                        Err(error) => failures.push(error),
+                        Err(error) => failures.push(format!("after {asked:?}: {error}")),
                     }
                 }
                 (answered, failures)
@@ -52,10 +54,13 @@ fn no_request_fails_while_the_image_changes() {
         assert!(answered > 50, "only {answered} requests were answered");
         assert!(
             failures.is_empty(),
-            "{} of {} failed: {:?}",
+            "{} of {} failed, {:?} to {:?}\n{}\n{}",
             failures.len(),
             answered + failures.len(),
-            &failures[..failures.len().min(5)]
+            failures.first(),
+            failures.last(),
+            kubectl.ok("get pods,events,endpointslices -o wide"),
+            node.log(),
         );
         assert!(node.get(address).unwrap().starts_with(version));
     }

@@ -1,10 +1,10 @@
 //! Creating, changing and deleting.
 
 use apimachinery::Reason;
-use registry::{Deleted, FieldValidation};
+use registry::{Deleted, FieldValidation, ListOptions};
 use serde_json::json;
 
-use crate::fixture::{Fixture, body, deployment, parse, pod, version};
+use crate::fixture::{Fixture, body, deployment, next, parse, pod, version};
 
 #[tokio::test]
 async fn what_is_created_can_be_read() {
@@ -182,6 +182,46 @@ async fn pods_go_gracefully_once_they_run_somewhere() {
     assert!(f.get("pods", "a").await.unwrap_err().is(Reason::NotFound));
     f.delete("pods", "b", json!({})).await.unwrap();
     assert!(f.get("pods", "b").await.unwrap_err().is(Reason::NotFound));
+}
+
+/// A pod whose grace is zero is marked before it goes, and who watches may act on that: its node deletes it too, others
+/// write to it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_do_at_its_end_does_not_stop_a_deletion() {
+    const PODS: usize = 40;
+    let f = std::sync::Arc::new(Fixture::new());
+    let mut watcher = f.watch("pods", ListOptions::default()).await.unwrap();
+    let other = f.clone();
+    let meddler = tokio::spawn(async move {
+        let mut meddled = 0;
+        for number in 0.. {
+            let pod = loop {
+                let event = next(&mut watcher).await;
+                let pod = parse(&event.object);
+                if pod["metadata"]["deletionTimestamp"].is_string() && event.event_type.as_str() == "MODIFIED" {
+                    break pod["metadata"]["name"].as_str().unwrap().to_owned();
+                }
+            };
+            if pod == "last" {
+                return meddled;
+            }
+            let done = match number % 2 {
+                0 => other.delete("pods", &pod, json!({ "gracePeriodSeconds": 0 })).await.is_ok(),
+                _ => other.merge("pods", &pod, json!({ "metadata": { "labels": { "a": "b" } } })).await.is_ok(),
+            };
+            meddled += usize::from(done);
+        }
+        unreachable!()
+    });
+    for name in (0..PODS).map(|number| format!("pod-{number}")).chain(["last".to_owned()]) {
+        let mut pod = pod(&name);
+        pod["spec"]["nodeName"] = json!("node");
+        pod["spec"]["terminationGracePeriodSeconds"] = json!(0);
+        f.create("pods", pod).await.unwrap();
+        assert!(matches!(f.delete("pods", &name, json!({})).await.unwrap(), Deleted::Object(_)));
+        assert!(f.get("pods", &name).await.unwrap_err().is(Reason::NotFound));
+    }
+    println!("{} of {PODS} were meddled with", meddler.await.unwrap());
 }
 
 #[tokio::test]

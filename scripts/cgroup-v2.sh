@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Runs the runtime's scenarios on a kernel with cgroup version 2, in a virtual machine that sees this machine's files
-# read-only. Minutes, since the processor is emulated; so not part of `make test`.
+# Runs tests on a kernel with cgroup version 2, in a virtual machine that sees this machine's files read-only. Minutes,
+# since the processor is emulated; so not part of `make test`.
 #
 #   apt-get install -y --no-install-recommends kmod cpio busybox-static qemu-system-x86 qemu-utils
 #   apt-get download linux-image-6.1.0-56-cloud-amd64 && dpkg -x linux-image-*.deb /tmp/kernel
-#   cargo test -p container-runtime --test it --no-run
-#   crates/container-runtime/tests/cgroup-v2.sh /tmp/kernel target/debug/deps/it-... [scenario...]
+#   cargo test -p container-runtime -p knarr-tests --test it --no-run
+#   scripts/cgroup-v2.sh /tmp/kernel target/debug/deps/it-... [argument of the tests...]
 #
-# Exits as the scenarios do. MEMORY (MiB) and SECONDS_LIMIT may be set.
+# The runtime's scenarios are in one of these binaries; in the other those of a whole node, for which KNARR_BIN names a
+# release build. Exits as the tests do. MEMORY (MiB) and SECONDS_LIMIT may be set.
 set -euo pipefail
 kernel=$(realpath "$1") binary=$(realpath "$2"); shift 2
 work=$(mktemp -d); out=$work/out; mkdir -p "$out"
@@ -59,6 +60,7 @@ chmod +x "$root/init"
 cp "$binary" "$out/it"
 cat > "$out/start" <<START
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root RUST_BACKTRACE=0
+${KNARR_BIN:+export KNARR_BIN=$(realpath "$KNARR_BIN")}
 /out/it $*
 echo \$? > /out/code; sync; busybox poweroff -f
 START
