@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
 use serde::Deserialize;
-use supervisor::{DEFAULT_PREFIX, DatastoreConfig, StorageMediaType};
+use supervisor::{DEFAULT_PREFIX, DatastoreConfig, EtcdLogin, EtcdPassword, StorageMediaType};
+
+/// No flag: everybody on the machine sees the words a process was started with.
+const PASSWORD_VARIABLE: &str = "KNARR_DATASTORE_PASSWORD";
 
 /// Which etcd, and how.
 #[derive(Args, Clone, Debug, Default, Deserialize)]
@@ -23,6 +26,12 @@ pub(crate) struct DatastoreSettings {
     /// Key of that certificate
     #[arg(long, value_name = "FILE")]
     datastore_keyfile: Option<PathBuf>,
+    /// User of etcd's own authentication
+    #[arg(long, value_name = "NAME")]
+    datastore_username: Option<String>,
+    /// File with that user's password [default: KNARR_DATASTORE_PASSWORD]
+    #[arg(long, value_name = "FILE")]
+    datastore_password_file: Option<PathBuf>,
     /// What the keys in etcd begin with [default: /registry]
     #[arg(long, value_name = "PREFIX")]
     etcd_prefix: Option<String>,
@@ -39,6 +48,8 @@ impl DatastoreSettings {
             datastore_cafile: self.datastore_cafile.or(file.datastore_cafile),
             datastore_certfile: self.datastore_certfile.or(file.datastore_certfile),
             datastore_keyfile: self.datastore_keyfile.or(file.datastore_keyfile),
+            datastore_username: self.datastore_username.or(file.datastore_username),
+            datastore_password_file: self.datastore_password_file.or(file.datastore_password_file),
             etcd_prefix: self.etcd_prefix.or(file.etcd_prefix),
             storage_media_type: self.storage_media_type.or(file.storage_media_type),
         }
@@ -50,6 +61,8 @@ impl DatastoreSettings {
             ("datastore-cafile", self.datastore_cafile.is_some()),
             ("datastore-certfile", self.datastore_certfile.is_some()),
             ("datastore-keyfile", self.datastore_keyfile.is_some()),
+            ("datastore-username", self.datastore_username.is_some()),
+            ("datastore-password-file", self.datastore_password_file.is_some()),
             ("etcd-prefix", self.etcd_prefix.is_some()),
             ("storage-media-type", self.storage_media_type.is_some()),
         ];
@@ -59,6 +72,7 @@ impl DatastoreSettings {
             }
             return Ok(None);
         };
+        let login = login(self.datastore_username, self.datastore_password_file)?;
         let media_type = match self.storage_media_type.as_deref() {
             None => StorageMediaType::default(),
             Some(text) => StorageMediaType::parse(text).with_context(|| {
@@ -72,8 +86,24 @@ impl DatastoreSettings {
             ca_file: self.datastore_cafile,
             cert_file: self.datastore_certfile,
             key_file: self.datastore_keyfile,
+            login,
             prefix: self.etcd_prefix.unwrap_or_else(|| DEFAULT_PREFIX.to_owned()),
             media_type,
         }))
     }
+}
+
+fn login(user: Option<String>, file: Option<PathBuf>) -> anyhow::Result<Option<EtcdLogin>> {
+    let Some(user) = user else {
+        ensure!(file.is_none(), "--datastore-password-file is given, and no --datastore-username");
+        return Ok(None);
+    };
+    let password = match (file, std::env::var(PASSWORD_VARIABLE)) {
+        (Some(file), _) => EtcdPassword::File(file),
+        (None, Ok(given)) => EtcdPassword::Given(given.into()),
+        (None, Err(_)) => {
+            bail!("--datastore-username needs a password: give --datastore-password-file, or set {PASSWORD_VARIABLE}")
+        }
+    };
+    Ok(Some(EtcdLogin { user, password }))
 }

@@ -5,9 +5,10 @@
 //! Memory holds every object as this server encodes it, in the stored version of its kind, defaults filled in.
 
 use apimachinery::Object;
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use schema::protobuf::{self, ProtobufError};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{Resources, encode::Unstamped, header};
 
@@ -151,12 +152,29 @@ fn foreign(stored: &Bytes) -> Bytes {
 
 fn tree_of(stored: &[u8]) -> Option<Value> {
     let envelope = protobuf::envelope(stored).ok()?;
+    if (envelope.api_version.as_str(), envelope.kind.as_str()) == ("v1", RANGE_ALLOCATION) {
+        return range_allocation(envelope.raw);
+    }
     let (group, version) = envelope.api_version.split_once('/').unwrap_or(("", &envelope.api_version));
     let node = schema::builtin().by_gvk(group, version, &envelope.kind)?;
     let mut tree = protobuf::decode(node, envelope.raw).ok()?;
     tree["apiVersion"] = envelope.api_version.as_str().into();
     tree["kind"] = envelope.kind.as_str().into();
     Some(tree)
+}
+
+/// Which node ports are held: upstream's servers write it and no API shows it.
+const RANGE_ALLOCATION: &str = "RangeAllocation";
+
+fn range_allocation(raw: &[u8]) -> Option<Value> {
+    let (range, data) = (protobuf::bytes_of(raw, 2).ok()?, protobuf::bytes_of(raw, 3).ok()?);
+    Some(json!({
+        "kind": RANGE_ALLOCATION,
+        "apiVersion": "v1",
+        "metadata": {},
+        "range": std::str::from_utf8(range).ok()?,
+        "data": STANDARD.encode(data),
+    }))
 }
 
 #[cfg(test)]

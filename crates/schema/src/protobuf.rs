@@ -73,6 +73,15 @@ pub fn envelope(body: &[u8]) -> Result<Envelope<'_>, ProtobufError> {
     Ok(envelope)
 }
 
+/// The bytes or the text of one field of a message, for a message that no schema describes.
+pub fn bytes_of(message: &[u8], number: u32) -> Result<&[u8], ProtobufError> {
+    match wire::find(message, number)? {
+        Some(Payload::Bytes(bytes)) => Ok(bytes),
+        Some(_) => Err(ProtobufError::Mismatch { message: "message".to_owned(), field: number.to_string() }),
+        None => Ok(&[]),
+    }
+}
+
 /// Reads an encoded object whose schema is `node` into a tree.
 pub fn decode(node: Node<'_>, raw: &[u8]) -> Result<Value, ProtobufError> {
     let name = node.definition().map(|d| d.name().to_owned()).unwrap_or_default();

@@ -34,6 +34,7 @@ mod feed;
 mod grpc;
 mod keys;
 mod listing;
+mod login;
 mod members;
 mod messages;
 mod quorum;
@@ -44,7 +45,7 @@ mod transaction;
 mod trouble;
 mod waiters;
 
-pub use config::{EtcdConfig, EtcdIdentity, EtcdTls};
+pub use config::{EtcdConfig, EtcdIdentity, EtcdLogin, EtcdPassword, EtcdTls};
 pub use trouble::{Cause, ConnectError, EtcdTrouble, ReadError};
 
 use calls::{Calls, Undone};
@@ -60,6 +61,8 @@ const MAX_WRITES: usize = 4096;
 const MAX_CHORES: usize = 16;
 /// How many revisions before its beginning a store knows of, at most, and if etcd still does.
 const RESUMABLE: u64 = 20_000;
+/// How often a store that begins looks whether what keeps it is a thing that waiting does not mend.
+const HOPE_EVERY: Duration = Duration::from_millis(250);
 /// How long a refused write waits for the state to show why, so that whoever reads then does not read what refused it.
 const CONFLICT_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -97,14 +100,17 @@ impl Etcd {
     /// From the past that was read to the present.
     async fn catch_up(&self, patience: Duration) -> Result<(), ConnectError> {
         let until = Instant::now() + patience;
-        let unavailable = |source| match source {
-            source @ EtcdTrouble::Unreadable { .. } => ConnectError::Unreadable(source),
-            source => ConnectError::Unavailable { after: patience, source },
-        };
-        let now = self.shared.quorum(until).await.map_err(unavailable)?;
-        // What keeps the feed from coming here says more than that it did not.
-        let why = |behind| unavailable(self.shared.trouble().unwrap_or(behind));
-        self.shared.reach(now, until, Comes::WithBeacon).await.map_err(why)
+        let failed = |source| ConnectError::of(source, patience);
+        let now = self.shared.quorum(until).await.map_err(failed)?;
+        loop {
+            let look = (Instant::now() + HOPE_EVERY).min(until);
+            let Err(behind) = self.shared.reach(now, look, Comes::WithBeacon).await else { return Ok(()) };
+            // What keeps the feed from coming here says more than that it did not.
+            let why = self.shared.trouble().unwrap_or(behind);
+            if Instant::now() >= until || why.is_hopeless() || why.is_final() {
+                return Err(failed(why));
+            }
+        }
     }
 
     pub(crate) fn hub(&self) -> &Arc<Hub> {
@@ -265,17 +271,17 @@ impl Drop for Etcd {
 /// The first reading of everything, with as many attempts as there is time for.
 async fn begin(calls: &Calls, keys: &Keys, patience: Duration) -> Result<state::State, ConnectError> {
     let until = Instant::now() + patience;
-    let unavailable = |source| ConnectError::Unavailable { after: patience, source };
-    calls.members.any(until).await.map_err(unavailable)?;
+    let failed = |source| ConnectError::of(source, patience);
+    calls.members.any(until).await.map_err(failed)?;
     loop {
         // Reading may take as long as it takes, as long as page after page comes.
         let trouble = match listing::list_with_past(calls, keys, RESUMABLE).await {
             Ok(state) => return Ok(state),
-            Err(trouble @ EtcdTrouble::Unreadable { .. }) => return Err(ConnectError::Unreadable(trouble)),
             Err(trouble) => trouble,
         };
-        if Instant::now() >= until {
-            return Err(unavailable(trouble));
+        let is_unreadable = matches!(trouble, EtcdTrouble::Unreadable { .. });
+        if is_unreadable || trouble.is_hopeless() || Instant::now() >= until {
+            return Err(failed(trouble));
         }
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, bail, ensure};
 use registry::{Resources, StorageForm, StorageMediaType};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use store::{EtcdConfig, EtcdIdentity, EtcdTls, Seal, Store, Write, WriteError};
+use store::{EtcdConfig, EtcdIdentity, EtcdLogin, EtcdTls, Seal, Store, Write, WriteError};
 
 use crate::{certificates::Certificates, store_control::store_dir};
 
@@ -21,6 +21,8 @@ pub struct DatastoreConfig {
     pub ca_file: Option<std::path::PathBuf>,
     pub cert_file: Option<std::path::PathBuf>,
     pub key_file: Option<std::path::PathBuf>,
+    /// Who this server is to etcd's own authentication.
+    pub login: Option<EtcdLogin>,
     /// What the keys begin with: `/registry`.
     pub prefix: String,
     pub media_type: StorageMediaType,
@@ -67,27 +69,24 @@ impl DatastoreConfig {
     }
 
     fn etcd(&self, seal: Option<Arc<dyn Seal>>) -> anyhow::Result<EtcdConfig> {
-        let read = |flag: &str, path: &Path| {
-            std::fs::read_to_string(path).with_context(|| format!("--datastore-{flag} {}", path.display()))
-        };
         let identity = match (&self.cert_file, &self.key_file) {
             (Some(certificate), Some(key)) => {
-                Some(EtcdIdentity { certificate_pem: read("certfile", certificate)?, key_pem: read("keyfile", key)? })
+                Some(EtcdIdentity { certificate_file: certificate.clone(), key_file: key.clone() })
             }
             (None, None) => None,
             _ => bail!("--datastore-certfile and --datastore-keyfile go together"),
         };
-        let ca = self.ca_file.as_ref().map(|path| read("cafile", path)).transpose()?;
         let secure = self.endpoints.iter().any(|endpoint| endpoint.starts_with("https://"));
         ensure!(
-            secure || (ca.is_none() && identity.is_none()),
+            secure || (self.ca_file.is_none() && identity.is_none()),
             "certificates are given for the datastore, and no endpoint begins with https://"
         );
-        let tls = ca.map(|ca_pem| EtcdTls { ca_pem, identity });
+        let tls = self.ca_file.clone().map(|ca_file| EtcdTls { ca_file, identity });
         ensure!(!secure || tls.is_some(), "endpoints with https:// need --datastore-cafile");
         let form = StorageForm::new(Resources::built_in(), self.media_type);
         Ok(EtcdConfig {
             tls,
+            login: self.login.clone(),
             root: ROOT.to_vec(),
             prefix: self.prefix(),
             form: Arc::new(form),

@@ -66,6 +66,15 @@ impl Etcd {
         self.certificates.as_ref().expect("it was started with TLS")
     }
 
+    /// For itself and its clients, of another authority; it must not run.
+    pub fn renew_certificates(&mut self) {
+        let certificates = EtcdCertificates::make();
+        self.member.forget_flags(&self.certificates().server_flags());
+        self.member.flags.extend(certificates.server_flags());
+        self.member.curl = certificates.curl_flags();
+        self.certificates = Some(certificates);
+    }
+
     pub fn kill(&mut self) {
         self.member.kill();
     }
@@ -109,6 +118,12 @@ impl Etcd {
     #[track_caller]
     pub fn call(&self, method: &str, body: &Value) -> Value {
         self.member.call(method, body)
+    }
+
+    /// The same by a user who has this token.
+    #[track_caller]
+    pub fn call_as(&self, token: &str, method: &str, body: &Value) -> Value {
+        self.member.call_as(token, method, body)
     }
 
     /// Keys and values as the gateway wants them.

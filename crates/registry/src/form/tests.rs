@@ -177,6 +177,24 @@ fn what_is_no_object_of_this_server_stays_as_it_is() {
     }
 }
 
+/// As kube-apiserver 1.36 wrote it after it gave out node ports 30000, 30016 and 30010.
+#[test]
+fn the_node_ports_that_upstream_gave_out_are_read() {
+    let stored = b"k8s\0\x0a\x15\x0a\x02v1\x12\x0fRangeAllocation\x12\x24\x0a\x10\x0a\0\x12\0\x1a\0\x22\0\x2a\0\x32\0\x38\0\x42\0\
+        \x12\x0b30000-32767\x1a\x03\x01\x04\x01\x1a\0\x22\0";
+    let key = b"/registry/ranges/servicenodeports";
+    for media_type in [StorageMediaType::Json, StorageMediaType::Protobuf] {
+        let memory = form(media_type).decode(key, &Bytes::from_static(stored), 7).unwrap();
+        let tree: Value = serde_json::from_slice(&memory).unwrap();
+        assert_eq!(
+            (&tree["kind"], &tree["range"], &tree["data"]),
+            (&json!("RangeAllocation"), &json!("30000-32767"), &json!("AQQB"))
+        );
+        // Upstream reads JSON as well.
+        assert_eq!(form(media_type).encode(key, &memory), memory);
+    }
+}
+
 #[test]
 fn what_cannot_be_read_says_why() {
     let why = |key: &str, stored: &'static [u8]| {

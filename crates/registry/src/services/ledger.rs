@@ -87,7 +87,16 @@ impl PortLedger {
         let stored = snapshot.get(PORTS);
         let bits = stored.and_then(|stored| bits_of(&stored.value, &range(first, last)));
         let sound = bits.is_some() || stored.is_none();
-        Self { first, last, bits: bits.unwrap_or_default(), stored: stored.map(|kv| kv.mod_revision), sound }
+        let stored = stored.map(|kv| kv.mod_revision);
+        let mut ledger = Self { first, last, bits: bits.unwrap_or_default(), stored, sound };
+        if !sound {
+            // What cannot be read is replaced by what the Services say; never by nothing.
+            let services = snapshot.walk(super::PREFIX, None).filter_map(|kv| Object::from_slice(&kv.value).ok());
+            for port in services.flat_map(|service| Holdings::of(&service).ports) {
+                ledger.set(port, true);
+            }
+        }
+        ledger
     }
 
     pub(super) fn holds(&self, port: u16) -> bool {

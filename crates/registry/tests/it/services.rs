@@ -139,6 +139,18 @@ async fn what_is_held_is_written_as_upstream_writes_it() {
     assert_eq!(read("/registry/ranges/servicenodeports").unwrap()["data"], "");
 }
 
+/// What cannot be read is no reason to give out what Services have.
+#[tokio::test]
+async fn a_broken_ledger_is_made_anew_of_the_services() {
+    let f = Fixture::new();
+    let port = |port: u16| json!({ "type": "NodePort", "ports": [{ "port": 80, "nodePort": port }] });
+    f.create("services", service("a", port(30_009))).await.unwrap();
+    f.store.commit(Write::put(&b"/registry/ranges/servicenodeports"[..], "k8s\0nobody reads this")).await.unwrap();
+    f.create("services", service("b", port(30_010))).await.unwrap();
+    let taken = f.create("services", service("c", port(30_009))).await.unwrap_err();
+    assert!(taken.message.contains("provided port is already allocated"), "{}", taken.message);
+}
+
 /// Two servers on one store know nothing of each other but what the store says.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_servers_never_give_the_same_twice() {

@@ -61,6 +61,9 @@ impl Calls {
                 Err(CallError::Lost(trouble @ EtcdTrouble::TooLong { .. })) => return Err(Unread::Trouble(trouble)),
                 Err(error) => error.into_trouble(&channel.endpoint),
             };
+            if trouble.is_hopeless() {
+                return Err(Unread::Trouble(trouble));
+            }
             self.again(&channel, trouble, until).await.map_err(Unread::Trouble)?;
         }
     }

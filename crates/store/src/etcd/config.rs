@@ -1,6 +1,6 @@
 //! Which etcd cluster, which keys of it, and how much is kept of their past.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
     form::{AsItIs, Form},
@@ -14,6 +14,8 @@ pub struct EtcdConfig {
     pub endpoints: Vec<String>,
     /// Needed for `https`.
     pub tls: Option<EtcdTls>,
+    /// Where etcd asks for a name and a password. Without TLS they are sent to loopback only.
+    pub login: Option<EtcdLogin>,
     /// What the caller's keys begin with, and what stands there in etcd instead: `/registry/` and `/registry/`, or
     /// whatever `--etcd-prefix` says. A key that does not begin with `root` is refused.
     pub root: Vec<u8>,
@@ -44,6 +46,7 @@ impl EtcdConfig {
         EtcdConfig {
             endpoints: endpoints.into_iter().map(Into::into).collect(),
             tls: None,
+            login: None,
             root: b"/registry/".to_vec(),
             prefix: b"/registry/".to_vec(),
             form: Arc::new(AsItIs),
@@ -59,30 +62,43 @@ impl EtcdConfig {
     }
 }
 
-/// How the members are known to us, and we to them.
-#[derive(Clone)]
+/// How the members are known to us, and we to them. The files are read again for each new connection, so that what is
+/// about to expire can be replaced under a store that runs.
+#[derive(Clone, Debug)]
 pub struct EtcdTls {
-    /// The authorities that may have signed the members' certificates.
-    pub ca_pem: String,
+    /// The authorities that may have signed the members' certificates, as PEM.
+    pub ca_file: PathBuf,
     /// Our certificate and its key, where the members ask for one.
     pub identity: Option<EtcdIdentity>,
 }
 
-/// A client certificate.
-#[derive(Clone)]
+/// A client certificate, as PEM.
+#[derive(Clone, Debug)]
 pub struct EtcdIdentity {
-    pub certificate_pem: String,
-    pub key_pem: String,
+    pub certificate_file: PathBuf,
+    pub key_file: PathBuf,
 }
 
-impl fmt::Debug for EtcdTls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EtcdTls").field("identity", &self.identity).finish_non_exhaustive()
-    }
+/// A user of etcd's own authentication.
+#[derive(Clone, Debug)]
+pub struct EtcdLogin {
+    pub user: String,
+    pub password: EtcdPassword,
 }
 
-impl fmt::Debug for EtcdIdentity {
+/// Where a password comes from.
+#[derive(Clone)]
+pub enum EtcdPassword {
+    /// Read at each login; a line's end behind it is none of it.
+    File(PathBuf),
+    Given(Arc<str>),
+}
+
+impl fmt::Debug for EtcdPassword {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EtcdIdentity").finish_non_exhaustive()
+        match self {
+            EtcdPassword::File(path) => f.debug_tuple("File").field(path).finish(),
+            EtcdPassword::Given(_) => f.debug_tuple("Given").finish_non_exhaustive(),
+        }
     }
 }

@@ -19,6 +19,7 @@ use super::{
     listing,
     messages::{WatchCreateRequest, WatchRequest, WatchResponse, watch_request::Request},
     shared::{Chore, Shared},
+    status,
     trouble::EtcdTrouble,
 };
 use crate::{
@@ -164,7 +165,13 @@ impl Feed {
             trouble
         })?;
         let mut following = Following { channel, answers, assembly: Assembly::default() };
-        self.hear(Ok(Some(first)), &mut following)?;
+        if let Err(trouble) = self.hear(Ok(Some(first)), &mut following) {
+            // An old token is refused here as if nothing were permitted; a new connection has a new one.
+            if trouble.is_hopeless() {
+                shared.calls.members.give_up(&following.channel).await;
+            }
+            return Err(trouble);
+        }
         Ok(following)
     }
 
@@ -210,7 +217,8 @@ impl Feed {
         }
         if answer.canceled {
             let message = format!("the watch was cancelled: {}", answer.cancel_reason);
-            return Err(EtcdTrouble::Refused { endpoint: endpoint.clone(), code: 0, message });
+            let code = if message.contains("permission denied") { status::PERMISSION_DENIED } else { 0 };
+            return Err(EtcdTrouble::Refused { endpoint: endpoint.clone(), code, message });
         }
         for (at, events) in following.assembly.add(answer) {
             let changes = apply(&mut self.state, &self.shared.keys, at, events)?;

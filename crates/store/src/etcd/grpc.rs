@@ -9,20 +9,23 @@ use std::{
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures::FutureExt;
-use http::{HeaderMap, Request, Uri, header};
+use http::{HeaderMap, HeaderValue, Request, Uri, header};
 use http_body::Frame;
 use http_body_util::BodyExt;
 use hyper::{body::Incoming, client::conn::http2::SendRequest};
 use prost::Message;
 use tokio::{sync::oneshot, task::JoinSet};
 
-use super::{status::Status, trouble::EtcdTrouble};
+use super::{login::Login, status::Status, trouble::EtcdTrouble};
 
 /// The largest message that is taken. Etcd cuts what it tells of changes at two megabytes; pages of a list are asked
 /// for in sizes that stay far below.
 pub(crate) const MAX_MESSAGE_BYTES: usize = 128 << 20;
 /// Before each message: whether it is compressed, and its length.
 const PREFIX_BYTES: usize = 5;
+
+/// How often a call is asked again with a new token: whoever changes users makes all tokens old.
+const MAX_RENEWALS: u32 = 3;
 
 /// A connection. Calls on it run side by side; dropping it ends them.
 pub(crate) struct Channel {
@@ -32,6 +35,7 @@ pub(crate) struct Channel {
     pub(super) sender: SendRequest<Outgoing>,
     /// Scheme and authority.
     pub(super) base: Uri,
+    pub(super) login: Option<Login>,
     pub(super) _connection: JoinSet<()>,
 }
 
@@ -60,9 +64,38 @@ impl Channel {
         self.sender.is_closed()
     }
 
-    /// Asks, and returns the one answer.
+    /// Asks, and returns the one answer. Who has to log in, or has to again, does.
     pub(crate) async fn call<A: Message + Default>(&self, path: &str, asked: &impl Message) -> Result<A, CallError> {
-        let mut answers = self.send(path, Outgoing { frame: Some(framed(asked)), open: None }).await?;
+        let Some(login) = &self.login else { return self.call_as(path, asked, None).await };
+        let mut renewed = 0;
+        loop {
+            let token = login.token();
+            match self.call_as(path, asked, token.clone()).await {
+                Err(CallError::Status(status)) if status.wants_login() && renewed < MAX_RENEWALS => {
+                    renewed += 1;
+                    login.renew(self, token).await?;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    /// The first login of this connection, if there is to be one.
+    pub(super) async fn log_in(&self) -> Result<(), CallError> {
+        match &self.login {
+            Some(login) => login.renew(self, None).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Asks with this token.
+    pub(super) async fn call_as<A: Message + Default>(
+        &self,
+        path: &str,
+        asked: &impl Message,
+        token: Option<HeaderValue>,
+    ) -> Result<A, CallError> {
+        let mut answers = self.send(path, Outgoing { frame: Some(framed(asked)), open: None }, token).await?;
         let answer = answers.next().await?;
         // The status comes after the answer, and only with it the answer counts.
         while answers.next::<A>().await?.is_some() {}
@@ -72,19 +105,23 @@ impl Channel {
     /// Asks, and returns the answers as they come. The call ends when they are dropped.
     pub(crate) async fn stream(&self, path: &str, asked: &impl Message) -> Result<Answers, CallError> {
         let (open, closed) = oneshot::channel();
-        let mut answers = self.send(path, Outgoing { frame: Some(framed(asked)), open: Some(closed) }).await?;
+        let token = self.login.as_ref().and_then(Login::token);
+        let mut answers = self.send(path, Outgoing { frame: Some(framed(asked)), open: Some(closed) }, token).await?;
         answers.open = Some(open);
         Ok(answers)
     }
 
-    async fn send(&self, path: &str, body: Outgoing) -> Result<Answers, CallError> {
-        let request = Request::post(format!("{}{path}", self.base.to_string().trim_end_matches('/')))
+    async fn send(&self, path: &str, body: Outgoing, token: Option<HeaderValue>) -> Result<Answers, CallError> {
+        let mut request = Request::post(format!("{}{path}", self.base.to_string().trim_end_matches('/')))
             .header(header::CONTENT_TYPE, "application/grpc")
             .header(header::TE, "trailers")
             // A member that has lost the others says so, and does not keep us waiting.
             .header("hasleader", "true")
             .body(body)
             .map_err(|e| CallError::NotSent(self.broken(e)))?;
+        if let Some(token) = token {
+            request.headers_mut().insert("token", token);
+        }
         let response = self.sender.clone().try_send_request(request).await.map_err(|mut e| {
             let is_unsent = e.take_message().is_some();
             let trouble = self.broken(e.into_error());

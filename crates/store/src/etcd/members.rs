@@ -19,13 +19,13 @@ use tokio::{
     task::JoinSet,
     time::{Instant, timeout},
 };
-use tokio_rustls::TlsConnector;
 
 use super::{
-    config::EtcdConfig,
+    config::{EtcdConfig, EtcdLogin},
     grpc::Channel,
+    login::Login,
     messages::{StatusRequest, StatusResponse},
-    tls,
+    tls::{self, Heard, Tls, Verdict},
     trouble::{ConnectError, EtcdTrouble},
 };
 use crate::health::EndpointHealth;
@@ -41,9 +41,22 @@ const WINDOW_BYTES: u32 = 8 << 20;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// The oldest version whose watch tells what is needed; what says no version is taken for a newer one.
+const OLDEST: &str = "3.4";
+const OLDEST_NUMBERS: (u32, u32) = (3, 4);
+
+fn is_too_old(version: &str) -> bool {
+    let mut numbers = version.split('.').map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) < OLDEST_NUMBERS,
+        _ => false,
+    }
+}
+
 pub(crate) struct Members {
     endpoints: Vec<Endpoint>,
-    tls: Option<TlsConnector>,
+    tls: Option<Tls>,
+    login: Option<EtcdLogin>,
     connect_timeout: Duration,
     /// Which one is asked first.
     preferred: AtomicUsize,
@@ -72,12 +85,17 @@ impl Members {
         let needs_tls = endpoints.iter().find(|endpoint| endpoint.is_tls());
         let tls = match (needs_tls, &config.tls) {
             (None, _) => None,
-            (Some(_), Some(settings)) => Some(tls::connector(settings)?),
+            (Some(_), Some(settings)) => Some(Tls::new(settings)?),
             (Some(endpoint), None) => return Err(ConnectError::NoAuthority { endpoint: endpoint.name.to_string() }),
         };
+        let in_the_clear = endpoints.iter().find(|endpoint| !endpoint.is_tls() && !endpoint.is_loopback());
+        if let (Some(_), Some(endpoint)) = (&config.login, in_the_clear) {
+            return Err(ConnectError::PasswordInTheClear { endpoint: endpoint.name.to_string() });
+        }
         Ok(Members {
             endpoints,
             tls,
+            login: config.login.clone(),
             connect_timeout: config.connect_timeout,
             preferred: AtomicUsize::new(0),
             cluster: AtomicU64::new(0),
@@ -85,7 +103,7 @@ impl Members {
         })
     }
 
-    /// A connection to the preferred member, or to any other; waits for one until then.
+    /// A connection to the preferred member, or to any other; waits for one until then, unless waiting helps with none.
     pub(crate) async fn any(&self, until: Instant) -> Result<Arc<Channel>, EtcdTrouble> {
         let mut pause = FIRST_PAUSE;
         loop {
@@ -101,19 +119,20 @@ impl Members {
                 }
             }
             let last = last.expect("there is an endpoint");
-            // Only if all say so is it another cluster; one alone is a mistake in the configuration.
-            if self.is_other_cluster() || Instant::now() + pause >= until {
-                return Err(last);
+            // Only if all say so is it another cluster, or hopeless; one alone is a mistake in the configuration.
+            let hopeful = self.hopeful();
+            if hopeful.is_none() || Instant::now() + pause >= until {
+                return Err(hopeful.unwrap_or(last));
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    /// Whether every endpoint belongs to another cluster than the one we know.
-    fn is_other_cluster(&self) -> bool {
-        let is_other = |endpoint: &Endpoint| matches!(&*endpoint.trouble.lock(), Some(trouble) if trouble.is_final());
-        self.endpoints.iter().all(is_other)
+    /// The trouble of an endpoint that may be better later.
+    fn hopeful(&self) -> Option<EtcdTrouble> {
+        let hopeful = |trouble: &EtcdTrouble| !trouble.is_final() && !trouble.is_hopeless();
+        self.endpoints.iter().find_map(|endpoint| endpoint.trouble.lock().clone().filter(hopeful))
     }
 
     /// The connection to this one, made anew if need be.
@@ -140,23 +159,40 @@ impl Members {
             |source| EtcdTrouble::Unreachable { endpoint: endpoint.name.clone(), source: Arc::new(source) };
         let stream = TcpStream::connect(&endpoint.address).await.map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
+        let login = self.login.clone().map(Login::new);
+        let verdict = Verdict::default();
         let channel = match &self.tls {
             Some(tls) if endpoint.is_tls() => {
-                let stream = tls.connect(endpoint.server.clone(), stream).await.map_err(unreachable)?;
-                endpoint.begin(number, stream).await?
+                let connected = tls.connector().await.connect(endpoint.server.clone(), stream).await;
+                let stream = connected.map_err(|error| tls::trouble(&endpoint.name, error))?;
+                endpoint.begin(number, Heard { stream, verdict: verdict.clone() }, login).await
             }
-            _ => endpoint.begin(number, stream).await?,
+            _ => endpoint.begin(number, stream, login).await,
         };
-        // Before anything is asked of it: whose member is it?
+        let introduced = match channel {
+            Ok(channel) => self.introduce(channel).await,
+            Err(trouble) => Err(trouble),
+        };
+        introduced.map_err(|trouble| verdict.or(&endpoint.name, trouble))
+    }
+
+    /// Before anything is asked of it: whose member is it?
+    async fn introduce(&self, channel: Channel) -> Result<Channel, EtcdTrouble> {
+        let endpoint = &channel.endpoint;
+        channel.log_in().await.map_err(|e| e.into_trouble(endpoint))?;
         let status: StatusResponse = channel
             .call("/etcdserverpb.Maintenance/Status", &StatusRequest {})
             .await
-            .map_err(|e| e.into_trouble(&endpoint.name))?;
+            .map_err(|e| e.into_trouble(endpoint))?;
+        if is_too_old(&status.version) {
+            let (endpoint, version) = (endpoint.clone(), status.version);
+            return Err(EtcdTrouble::TooOld { endpoint, version, oldest: OLDEST });
+        }
         self.database_bytes.store(status.db_size.try_into().unwrap_or(0), Ordering::Relaxed);
         let found = status.header.unwrap_or_default().cluster_id;
         let known = self.cluster.compare_exchange(0, found, Ordering::SeqCst, Ordering::SeqCst).err();
         match known.filter(|known| *known != found) {
-            Some(known) => Err(EtcdTrouble::OtherCluster { endpoint: endpoint.name.clone(), known, found }),
+            Some(known) => Err(EtcdTrouble::OtherCluster { endpoint: endpoint.clone(), known, found }),
             None => Ok(channel),
         }
     }
@@ -231,8 +267,16 @@ impl Endpoint {
         self.base.scheme_str() == Some("https")
     }
 
+    fn is_loopback(&self) -> bool {
+        match &self.server {
+            ServerName::IpAddress(address) => std::net::IpAddr::from(*address).is_loopback(),
+            ServerName::DnsName(name) => name.as_ref() == "localhost",
+            _ => false,
+        }
+    }
+
     /// Speaks HTTP/2 on the stream.
-    async fn begin<S>(&self, number: usize, stream: S) -> Result<Channel, EtcdTrouble>
+    async fn begin<S>(&self, number: usize, stream: S, login: Option<Login>) -> Result<Channel, EtcdTrouble>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -253,6 +297,21 @@ impl Endpoint {
                 tracing::debug!(%endpoint, %error, "a connection to etcd ended");
             }
         });
-        Ok(Channel { number, endpoint: self.name.clone(), sender, base: self.base.clone(), _connection: task })
+        Ok(Channel { number, endpoint: self.name.clone(), sender, base: self.base.clone(), login, _connection: task })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_too_old;
+
+    #[test]
+    fn versions_are_compared_by_numbers() {
+        for old in ["3.3.27", "3.0.0", "2.3.8"] {
+            assert!(is_too_old(old), "{old}");
+        }
+        for new in ["3.4.0", "3.4.23", "3.5.16", "3.10.1", "3.6.0-rc.1", "4.0.0", ""] {
+            assert!(!is_too_old(new), "{new}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use super::trouble::EtcdTrouble;
 /// gRPC's codes that are looked at.
 const OK: u32 = 0;
 const INVALID_ARGUMENT: u32 = 3;
-const PERMISSION_DENIED: u32 = 7;
+pub(crate) const PERMISSION_DENIED: u32 = 7;
 const RESOURCE_EXHAUSTED: u32 = 8;
 const UNIMPLEMENTED: u32 = 12;
 const DATA_LOSS: u32 = 15;
@@ -38,6 +38,15 @@ pub(crate) enum Fate {
     Unknown,
 }
 
+/// Whether somebody has to change something before what was refused so can succeed.
+pub(crate) fn needs_a_hand(code: u32, message: &str) -> bool {
+    match code {
+        PERMISSION_DENIED | UNIMPLEMENTED | UNAUTHENTICATED => true,
+        INVALID_ARGUMENT => message.contains("authentication failed") || message.contains("user name is empty"),
+        _ => false,
+    }
+}
+
 impl Status {
     /// `None` if the headers say nothing of it.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Status> {
@@ -57,6 +66,17 @@ impl Status {
     /// Whether history that was asked for is no longer there.
     pub(crate) fn is_compacted(&self) -> bool {
         self.message.contains("required revision has been compacted")
+    }
+
+    /// Whether the token of a login is not, or no longer, good enough. Etcd says so before anything happens.
+    pub(crate) fn wants_login(&self) -> bool {
+        let words = ["invalid auth token", "revision of auth store is old", "user name is empty"];
+        words.iter().any(|words| self.message.contains(words))
+    }
+
+    /// Whether etcd has no users, or does not ask for them.
+    pub(crate) fn knows_no_users(&self) -> bool {
+        self.message.contains("authentication is not enabled")
     }
 
     /// Only what etcd says before it hands a write to its log is known not to have happened; the code alone does not
@@ -102,6 +122,8 @@ mod tests {
         check(8, "grpc: received message larger than max (3000000 vs. 2097152)", Fate::TooLarge);
         check(7, "etcdserver: permission denied", Fate::Refused);
         check(15, "etcdserver: corrupt cluster", Fate::Refused);
+        check(16, "etcdserver: invalid auth token", Fate::Refused);
+        check(3, "etcdserver: revision of auth store is old", Fate::Refused);
         check(4, "context deadline exceeded", Fate::Unknown);
         check(2, "raft: stopped", Fate::Unknown);
     }

@@ -2,6 +2,7 @@
 
 use std::{error::Error, sync::Arc, time::Duration};
 
+use super::status;
 use crate::revision::Revision;
 
 /// A cause, kept for whoever asks later.
@@ -16,6 +17,16 @@ pub enum EtcdTrouble {
     TimedOut { endpoint: Arc<str>, after: Duration },
     #[error("the connection to etcd at {endpoint} was lost")]
     Broken { endpoint: Arc<str>, source: Cause },
+    #[error("the certificate of etcd at {endpoint} is not accepted")]
+    Untrusted { endpoint: Arc<str>, source: Cause },
+    #[error("etcd at {endpoint} does not accept the client certificate (or that there is none): {alert}")]
+    Unwelcome { endpoint: Arc<str>, alert: String },
+    #[error("who answers at {endpoint} does not speak TLS as etcd does with https://")]
+    NoTls { endpoint: Arc<str>, source: Cause },
+    #[error("etcd at {endpoint} has version {version}; the oldest supported is {oldest}")]
+    TooOld { endpoint: Arc<str>, version: String, oldest: &'static str },
+    #[error("the password for etcd cannot be read from {path}")]
+    NoPassword { path: String, source: Cause },
     /// `code` is one of gRPC's.
     #[error("etcd at {endpoint} refuses: {message} (code {code})")]
     Refused { endpoint: Arc<str>, code: u32, message: String },
@@ -59,6 +70,19 @@ impl EtcdTrouble {
         text
     }
 
+    /// Whether trying again does not help: somebody has to change a setting, here or there.
+    pub fn is_hopeless(&self) -> bool {
+        match self {
+            EtcdTrouble::Untrusted { .. }
+            | EtcdTrouble::Unwelcome { .. }
+            | EtcdTrouble::NoTls { .. }
+            | EtcdTrouble::TooOld { .. }
+            | EtcdTrouble::NoPassword { .. } => true,
+            EtcdTrouble::Refused { code, message, .. } => status::needs_a_hand(*code, message),
+            _ => false,
+        }
+    }
+
     /// Whether it is over with this store: etcd's data is no longer the data it knows.
     pub fn is_final(&self) -> bool {
         matches!(self, EtcdTrouble::OtherCluster { .. } | EtcdTrouble::WentBack { .. })
@@ -74,13 +98,29 @@ pub enum ConnectError {
     Endpoint { endpoint: String },
     #[error("the endpoint {endpoint} needs TLS, and no certificate authority is given")]
     NoAuthority { endpoint: String },
+    #[error("the endpoint {endpoint} has no TLS: a password would be sent in the clear")]
+    PasswordInTheClear { endpoint: String },
     #[error("the {what} for etcd cannot be used")]
-    Tls { what: &'static str, source: Cause },
+    Tls { what: String, source: Cause },
+    /// Waiting would not have helped.
+    #[error("etcd cannot be used with these settings")]
+    Hopeless(#[source] EtcdTrouble),
     #[error("no endpoint of etcd gave an answer within {after:?}")]
     Unavailable { after: Duration, source: EtcdTrouble },
     /// Give the encryption configuration it was written with, or mend the value.
     #[error("a value in etcd cannot be read")]
     Unreadable(#[source] EtcdTrouble),
+}
+
+impl ConnectError {
+    /// What was tried for so long ended with this.
+    pub(crate) fn of(trouble: EtcdTrouble, after: Duration) -> ConnectError {
+        match trouble {
+            trouble @ EtcdTrouble::Unreadable { .. } => ConnectError::Unreadable(trouble),
+            trouble if trouble.is_hopeless() => ConnectError::Hopeless(trouble),
+            source => ConnectError::Unavailable { after, source },
+        }
+    }
 }
 
 /// Why a read that must be current was not answered.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use serde_json::json;
 use store::{
-    ConnectError, EtcdAlarm, EtcdConfig, EtcdIdentity, EtcdTls, OutOfWindow, ReadError, Revision, Seal, Store,
+    ConnectError, EtcdAlarm, EtcdConfig, OutOfWindow, ReadError, Revision, Seal, Store,
     Unsealable, WatchError, Write, WriteError, Writes,
 };
 use testkit::Etcd;
@@ -80,30 +80,6 @@ async fn questions_are_shared() {
     put(&member, "/test/k", "v");
     let all = futures::future::try_join_all((0..500).map(|_| store.current())).await.unwrap();
     assert!(all.iter().all(|snapshot| snapshot.get(b"k").is_some()));
-}
-
-#[tokio::test]
-async fn members_ask_for_certificates() {
-    let member = Etcd::start_secure();
-    let certificates = member.certificates();
-    let identity =
-        EtcdIdentity { certificate_pem: certificates.pem("client.crt"), key_pem: certificates.pem("client.key") };
-    let with = |tls| EtcdConfig { tls, ..patient(&member) };
-    let without_hope = |tls| EtcdConfig { tls: Some(tls), ..impatient(&member) };
-    let tls = EtcdTls { ca_pem: certificates.pem("ca.crt"), identity: Some(identity) };
-    assert!(!format!("{tls:?}").contains("PRIVATE"));
-    let store = Store::connect(with(Some(tls.clone()))).await.unwrap();
-    store.commit(Write::put(&b"k"[..], "v")).await.unwrap();
-
-    let refused = Store::connect(with(None)).await.err();
-    assert!(matches!(refused, Some(ConnectError::NoAuthority { .. })), "{refused:?}");
-    let refused = Store::connect(without_hope(EtcdTls { identity: None, ..tls.clone() })).await.err();
-    assert!(matches!(refused, Some(ConnectError::Unavailable { .. })), "{refused:?}");
-    let others = testkit::EtcdCertificates::make();
-    let refused = Store::connect(without_hope(EtcdTls { ca_pem: others.pem("ca.crt"), ..tls.clone() })).await.err();
-    assert!(matches!(refused, Some(ConnectError::Unavailable { .. })), "{refused:?}");
-    let refused = Store::connect(with(Some(EtcdTls { ca_pem: "none".to_owned(), ..tls }))).await.err();
-    assert!(matches!(refused, Some(ConnectError::Tls { .. })), "{refused:?}");
 }
 
 #[tokio::test]

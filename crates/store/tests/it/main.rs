@@ -6,6 +6,7 @@ mod basics;
 mod crash;
 mod damage;
 mod etcd;
+mod etcd_access;
 mod etcd_cluster;
 mod full_disk;
 mod ground;

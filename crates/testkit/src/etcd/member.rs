@@ -103,8 +103,23 @@ impl Member {
         if output.status.success() { Ok(text) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
     }
 
+    pub(super) fn forget_flags(&mut self, flags: &[String]) {
+        self.flags.retain(|flag| !flags.contains(flag));
+    }
+
     pub(super) fn try_call(&self, method: &str, body: &Value) -> Result<Value, String> {
-        let answer = self.curl(&[&format!("{}/v3/{method}", self.client), "-d", &body.to_string()])?;
+        self.try_call_with(&[], method, body)
+    }
+
+    #[track_caller]
+    pub(super) fn call_as(&self, token: &str, method: &str, body: &Value) -> Value {
+        let header = format!("Authorization: {token}");
+        self.try_call_with(&["-H", &header], method, body).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    fn try_call_with(&self, words: &[&str], method: &str, body: &Value) -> Result<Value, String> {
+        let (url, body) = (format!("{}/v3/{method}", self.client), body.to_string());
+        let answer = self.curl(&[words, &[&url, "-d", &body]].concat())?;
         let value: Value = serde_json::from_str(&answer).map_err(|error| format!("{error}: {answer}"))?;
         if value.get("error").is_none() { Ok(value) } else { Err(answer) }
     }
