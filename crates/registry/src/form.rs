@@ -39,7 +39,7 @@ const PROTOBUF: &[u8] = b"k8s\0";
 const UNREADABLE: &[u8] = b"!unreadable: ";
 
 /// Why the object of these bytes cannot be served: whoever asks for it or its like is told, and all others go on.
-pub(crate) fn why_unreadable(bytes: &[u8]) -> Option<String> {
+pub fn why_unreadable(bytes: &[u8]) -> Option<String> {
     bytes.strip_prefix(UNREADABLE).map(|why| String::from_utf8_lossy(why).into_owned())
 }
 

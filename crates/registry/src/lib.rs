@@ -38,7 +38,7 @@ pub use admission::{Admission, AdmitAll, Attributes, Operation};
 pub use body::{Body, Deleted, Patch, Written};
 pub use builtin::BuiltIn;
 pub use context::{FieldValidation, RequestContext, Warnings};
-pub use form::{StorageForm, StorageMediaType, UnreadableObject};
+pub use form::{StorageForm, StorageMediaType, UnreadableObject, why_unreadable};
 pub use masters::Master;
 pub use moved::{MOVED, NOTES};
 pub use options::{DeleteOptions, GetOptions, IncludeObject, ListOptions, Preconditions, View};

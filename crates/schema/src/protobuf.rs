@@ -109,7 +109,7 @@ fn messages() -> &'static Messages {
     MESSAGES.get_or_init(|| {
         let mut messages = Messages::new();
         let mut current = "";
-        for line in include_str!("protobuf/v1_35.txt").lines().filter(|l| !l.starts_with('#')) {
+        for line in include_str!("protobuf/v1_36.txt").lines().filter(|l| !l.starts_with('#')) {
             match line.strip_prefix('\t') {
                 None => current = line,
                 Some(field) => {

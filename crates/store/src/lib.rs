@@ -27,7 +27,9 @@ mod write;
 
 pub use backup::{BackupError, Contents, RESTORE_SKIPS, Verified, check, restore, verify};
 pub use config::StoreConfig;
-pub use etcd::{Cause, ConnectError, EtcdConfig, EtcdIdentity, EtcdLogin, EtcdPassword, EtcdTls, EtcdTrouble, ReadError};
+pub use etcd::{
+    Cause, ConnectError, EtcdConfig, EtcdIdentity, EtcdLogin, EtcdPassword, EtcdTls, EtcdTrouble, ReadError,
+};
 pub use event::{Changes, Event, EventKind};
 pub use form::{AsItIs, Form, Malformed};
 pub use health::{EndpointHealth, EtcdAlarm, EtcdHealth, Health, Writes};

@@ -32,11 +32,11 @@ pub use join_token::{JoinToken, ListedToken, create_token, delete_token, list_to
 pub use kubelet::{Housekeeping, Threshold};
 pub use migrate::{Direction, Migration, Moved};
 pub use registry::StorageMediaType;
-pub use store::{EtcdLogin, EtcdPassword};
 pub use s3::{S3, S3Config, S3Error, S3Place, StoredSnapshot};
 pub use server::{Running, apiserver, server, tear_down};
 pub use snapshots::{
     SnapshotConfig, names as snapshot_names, prune as prune_snapshots, prune_s3 as prune_s3_snapshots,
 };
 pub use store::check as check_snapshot;
+pub use store::{EtcdLogin, EtcdPassword};
 pub use store_control::{ControlError, StoreControl, StoreStatus};

@@ -7,7 +7,7 @@
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use registry::Resources;
@@ -140,6 +140,7 @@ impl Migration {
         let source = etcd.current().await?;
         ensure!(of_cluster(&source).count() > 0, "there is no cluster below {} in etcd", self.datastore.prefix);
         check_nobody_lives(&source)?;
+        check_readable(&source)?;
         let file = self.data_dir.join("moving-from-etcd");
         let saved = (|| {
             let seal = self.seal(None)?;
@@ -235,6 +236,13 @@ fn is_within(part: &Value, whole: &Value, is_object: bool) -> bool {
         }
         (part, whole) => part == whole,
     }
+}
+
+/// What cannot be read would not be moved, but only the reason why.
+fn check_readable(source: &Snapshot) -> anyhow::Result<()> {
+    let mut unreadable = source.walk(b"", None).filter_map(|kv| registry::why_unreadable(&kv.value));
+    let Some(first) = unreadable.next() else { return Ok(()) };
+    bail!("{first} ({} more such objects); nothing was moved: store them anew, or delete them", unreadable.count())
 }
 
 /// A server that still writes would write to what is left behind.

@@ -33,11 +33,12 @@ pub(crate) enum Generator {
         #[arg(long, default_value = "crates/store/src/etcd/messages.rs")]
         output: PathBuf,
     },
-    /// The field numbers of protobuf requests, from the folder `src/v1_35` of the crate k8s-rs-pb 0.5.
+    /// The field numbers of messages, from a folder with those of the Go modules k8s.io/api (as `api`) and
+    /// k8s.io/apimachinery (as `apimachinery`), v0.36.3.
     Protobuf {
         #[arg(long)]
         protos: PathBuf,
-        #[arg(long, default_value = "crates/schema/src/protobuf/v1_35.txt")]
+        #[arg(long, default_value = "crates/schema/src/protobuf/v1_36.txt")]
         output: PathBuf,
     },
     /// The schema table, from `_definitions.json` of the Python package kubernetes-validate.

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use serde_json::json;
 use store::{
-    ConnectError, EtcdAlarm, EtcdConfig, OutOfWindow, ReadError, Revision, Seal, Store,
-    Unsealable, WatchError, Write, WriteError, Writes,
+    ConnectError, EtcdAlarm, EtcdConfig, OutOfWindow, ReadError, Revision, Seal, Store, Unsealable, WatchError, Write,
+    WriteError, Writes,
 };
 use testkit::Etcd;
 

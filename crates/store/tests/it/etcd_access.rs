@@ -1,6 +1,7 @@
 //! Who is let in: certificates on both sides and their replacement, users and passwords, and what is told at once.
 
 use std::{
+    io::Write as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -11,10 +12,7 @@ use store::{
     ConnectError, EtcdConfig, EtcdIdentity, EtcdLogin, EtcdPassword, EtcdTls, EtcdTrouble, Store, Write, WriteError,
 };
 use testkit::{Etcd, EtcdCertificates};
-use tokio::{
-    io::AsyncWriteExt,
-    time::{Instant, timeout},
-};
+use tokio::time::{Instant, timeout};
 
 use crate::ground::{config, eventually, folder};
 
@@ -68,12 +66,11 @@ async fn members_ask_for_certificates() {
     std::fs::write(copies.path().join("ca.crt"), "none").unwrap();
     assert!(matches!(refused(with(&member, Some(tls))).await, ConnectError::Tls { .. }));
 
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoints = vec![format!("https://{}", listener.local_addr().unwrap())];
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            stream.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\n").await.ok();
-        }
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\n").unwrap();
     });
     let authority = EtcdTls { ca_file: member.certificates().path("ca.crt"), identity: None };
     let no_tls = refused(EtcdConfig { endpoints, ..with(&member, Some(authority)) }).await;
@@ -87,11 +84,11 @@ async fn what_can_be_mended_elsewhere_is_waited_for() {
     let authority = EtcdCertificates::make();
     let tls = Some(EtcdTls { ca_file: authority.path("ca.crt"), identity: None });
     member.kill();
-    let connecting = tokio::spawn(Store::connect(EtcdConfig { endpoints: both, tls, ..config([String::new()]) }));
-    let waits = timeout(Duration::from_secs(2), async { while !connecting.is_finished() { tokio::task::yield_now().await } });
-    assert!(waits.await.is_err(), "a member that does not run yet is no mistake");
+    let mut connecting = std::pin::pin!(Store::connect(EtcdConfig { endpoints: both, tls, ..config([String::new()]) }));
+    let waits = timeout(Duration::from_secs(2), &mut connecting).await;
+    assert!(waits.is_err(), "a member that does not run yet is no mistake");
     member.start_again();
-    connecting.await.unwrap().unwrap();
+    connecting.await.unwrap();
 }
 
 #[tokio::test]

@@ -81,5 +81,6 @@ fn type_name(of: &str, package: &str) -> String {
         None => of,
     };
     let of = of.trim_start_matches('.');
+    let of = of.strip_prefix("k8s.io.").unwrap_or(of);
     if of.contains('.') { of.to_owned() } else { format!("{package}.{of}") }
 }
