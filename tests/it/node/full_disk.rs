@@ -2,7 +2,7 @@
 
 use testkit::{Kubectl, Node, Output, eventually};
 
-use super::run_hello;
+use super::{run_hello, shell_pod};
 use crate::api::faults::fill;
 
 const NODE_PORT: u16 = 30_088;
@@ -68,4 +68,29 @@ fn a_full_disk_stops_writes_and_no_pod() {
     kubectl.ok("rollout status deploy/hello --timeout=80s");
     is_ready(&kubectl);
     assert_eq!(node.pid(), pid);
+}
+
+#[test]
+fn who_fills_the_last_byte_goes_and_others_come() {
+    let flags = [
+        "--eviction-hard=nodefs.available<20%",
+        "--eviction-pressure-transition-period=1s",
+        "--image-gc-high-threshold=100",
+    ];
+    let node = Node::start_on_small_disk(160, &flags);
+    let kubectl = node.kubectl();
+    run_hello(&kubectl, NODE_PORT + 1);
+    let before = identities(&kubectl);
+    kubectl.apply(&shell_pod("hog", "cat /dev/zero > /tmp/file; trap 'exit 0' TERM; sleep 1000 & wait"));
+    eventually("the hog is evicted", || {
+        let seen = kubectl.value("pod/hog", "{.status.phase} {.status.reason}");
+        if seen == "Failed Evicted" { Ok(()) } else { Err(seen) }
+    });
+    is_ready(&kubectl);
+    is_writable(&kubectl, "after");
+    // Pods that come before the pressure is over are turned away; a Deployment makes others.
+    kubectl.ok("create deployment next --image=localhost/hello:1");
+    let status = kubectl.run(["rollout", "status", "deploy/next", "--timeout=80s"]);
+    assert!(status.is_success(), "{status}\n{}\n{}", kubectl.ok("get pods,events"), node.log());
+    assert_eq!(identities(&kubectl), before, "pods are what they were");
 }
