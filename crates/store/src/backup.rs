@@ -18,7 +18,7 @@ use crate::{
         checkpoint::{self, BadCheckpoint, Decoded},
         disk::{DiskFile, Folder, dry::DryDisk, sync_dir},
         log::{Log, LogError},
-        record::Kind,
+        record::Mark,
         recovery::{Recovery, recover},
     },
     open_error::OpenError,
@@ -121,8 +121,7 @@ fn fill(dir: &Path, revision: Revision, keys: &Keys) -> Result<u64, BackupError>
     let bytes = checkpoint::write(&*folder, revision, keys, None, &AtomicBool::new(false)).map_err(failed)?;
     let limit = StoreConfig::new(dir).segment_bytes;
     let mut log = Log::begin(folder, revision, Vec::new(), limit).map_err(failed)?;
-    log.stage(Kind::Closed, revision, []);
-    log.flush().and_then(|()| log.sync()).map_err(|error| match error {
+    log.mark(Mark::Closed, revision).map_err(|error| match error {
         LogError::NoSpace => failed(io::ErrorKind::StorageFull.into()),
         LogError::Poisoned(source) => failed(source),
     })?;

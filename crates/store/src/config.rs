@@ -18,6 +18,8 @@ pub struct StoreConfig {
     /// The longest a relaxed write waits for its sync. The kernel writes back dirty pages after
     /// 30 seconds by itself, so a shorter delay costs disk writes and a longer one gains nothing.
     pub relaxed_delay: Duration,
+    /// Relaxed writes that come closer to each other than this are gathered, and compressed together.
+    pub gather_within: Duration,
     /// The size at which the log starts its next file.
     pub segment_bytes: u64,
     /// A checkpoint is written when it frees this much, and at least half of the live data; sooner, if there is little
@@ -38,6 +40,7 @@ impl StoreConfig {
             history_revisions: 100_000,
             compact_every: Some(Duration::from_secs(300)),
             relaxed_delay: Duration::from_secs(30),
+            gather_within: Duration::from_millis(50),
             segment_bytes: 4 << 20,
             checkpoint_bytes: 8 << 20,
             slack_bytes: 64 << 20,

@@ -14,6 +14,7 @@ static BUGS: AtomicU32 = AtomicU32::new(0);
 /// Every place, in the order of a write, a checkpoint and a start.
 pub const PLACES: &[&str] = &[
     "batch.prepared",
+    "tail.written",
     "log.written",
     "log.synced",
     "batch.published",
@@ -29,6 +30,7 @@ pub const PLACES: &[&str] = &[
     "checkpoint.done",
     "recovery.listed",
     "recovery.cut",
+    "recovery.gathered",
     "recovery.skipped",
     "close.marked",
 ];
@@ -61,6 +63,8 @@ pub enum Bug {
     DirtyRead,
     /// Nobody waits for a checkpoint when there is too much on disk.
     NoRoomMade,
+    /// What changed is applied to another version than the one before.
+    WrongBase,
     /// A read from etcd's image in memory does not ask whether it is current.
     NotCurrent,
     /// Who follows etcd again begins one revision late.
@@ -75,7 +79,7 @@ impl Bug {
     /// Those of a store on etcd.
     pub const ETCD: [Bug; 4] = [Bug::NotCurrent, Bug::SkippedOnReconnect, Bug::SilentRestart, Bug::RetriedWrite];
     /// Those of a local store.
-    pub const ALL: [Bug; 12] = [
+    pub const ALL: [Bug; 13] = [
         Bug::AcknowledgedBeforeSync,
         Bug::WatchGoesBack,
         Bug::DuplicateEvent,
@@ -88,6 +92,7 @@ impl Bug {
         Bug::TornTailKept,
         Bug::DirtyRead,
         Bug::NoRoomMade,
+        Bug::WrongBase,
     ];
 }
 

@@ -23,18 +23,23 @@ use crate::{
     write::{Committed, Write, WriteError},
 };
 
+mod batch;
 pub(crate) mod checkpoint;
 mod checkpointer;
 pub(crate) mod disk;
 mod frame;
 mod gauges;
 pub(crate) mod log;
+mod pack;
+mod patch;
 mod queue;
 pub(crate) mod record;
 pub(crate) mod recovery;
 mod room;
 mod segment;
 mod sequencer;
+mod tail;
+mod varint;
 
 #[cfg(test)]
 mod tests;

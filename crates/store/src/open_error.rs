@@ -53,6 +53,8 @@ pub enum Damage {
     Sequence,
     #[error("the record cannot be decoded although its checksum holds")]
     Record,
+    #[error("the record changes a value that is not the one it was written for")]
+    Base,
     #[error("the log file that should begin at revision {0} is missing")]
     Missing(Revision),
     #[error("the checkpoint ends early or its checksum does not match")]

@@ -15,6 +15,7 @@ pub(crate) enum Bug {
     TornTailKept,
     DirtyRead,
     NoRoomMade,
+    WrongBase,
     NotCurrent,
     SkippedOnReconnect,
     SilentRestart,

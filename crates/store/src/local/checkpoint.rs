@@ -3,14 +3,17 @@
 //! ```text
 //! checkpoint-<revision, 20 digits>
 //! "KNARRCKP" │ format: u32 │ salt: u64 │ revision: u64 │ CRC-32C of these 28 bytes: u32
-//! frames of entries, in the order of keys
-//! a frame that is only: number of entries: u64
+//! frames of entries, in the order of keys: 0 │ entries, or 1 │ length of the entries: u32 │ the same packed by zstd
+//! a frame that is only: 2 │ number of entries: u64
 //! entry: key length: u32 │ key │ value length: u32 │ value │ created: u64 │ modified: u64 │ version: u64
 //! ```
+//! Format 1 had frames without the first byte, and nothing packed.
+//!
 //! It is written under a temporary name, synced, and renamed, so a checkpoint under its own name is
 //! whole. It is always of the floor of the history: replaying the log from it gives back the window.
 
 use std::{
+    borrow::Cow,
     io,
     sync::{
         Arc,
@@ -23,6 +26,7 @@ use bytes::Bytes;
 use super::{
     disk::{Disk, DiskFile},
     frame::{self, FRAME_HEAD},
+    pack::{Packer, unpack},
     record::{put_bytes, put_value, take, take_bytes, take_u32, take_u64},
 };
 use crate::{
@@ -33,11 +37,15 @@ use crate::{
     state::Keys,
 };
 
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 const MAGIC: &[u8; 8] = b"KNARRCKP";
 const HEADER: usize = 32;
 const PREFIX: &str = "checkpoint-";
 const TEMPORARY: &str = ".tmp";
+/// What a frame holds.
+const ENTRIES: u8 = 0;
+const PACKED: u8 = 1;
+const END: u8 = 2;
 /// A frame is closed when it is at least this long.
 const FRAME_BYTES: usize = 64 << 10;
 /// Synced this often while it is written, so that the log's syncs never wait for a mountain of it.
@@ -118,27 +126,29 @@ pub(crate) fn encode(
     out.write_all(&header(salt, revision))?;
     failpoints::reach("checkpoint.begun");
     let mut sealed = Vec::with_capacity(2 * FRAME_BYTES);
-    let mut frame = |payload: &[u8]| {
+    let mut frame = |parts: [&[u8]; 3]| {
         sealed.clear();
-        frame::seal(&mut sealed, salt, offset, |out| out.extend_from_slice(payload));
+        frame::seal(&mut sealed, salt, offset, |out| parts.iter().for_each(|part| out.extend_from_slice(part)));
         offset += sealed.len() as u64;
         out.write_all(&sealed).map(|()| offset)
     };
-    let mut payload = Vec::with_capacity(2 * FRAME_BYTES);
-    for kv in keys.values() {
-        put_entry(&mut payload, kv, seal);
-        if payload.len() >= FRAME_BYTES {
-            if stop.load(Ordering::Relaxed) {
-                return Ok(None);
-            }
-            frame(&payload)?;
-            payload.clear();
+    let (mut entries, mut packer) = (Vec::with_capacity(2 * FRAME_BYTES), Packer::new());
+    let mut left = keys.values().peekable();
+    while let Some(kv) = left.next() {
+        put_entry(&mut entries, kv, seal);
+        if entries.len() < FRAME_BYTES && left.peek().is_some() {
+            continue;
         }
+        if stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        match packer.pack(&entries) {
+            Some(packed) => frame([&[PACKED], &(entries.len() as u32).to_le_bytes(), packed])?,
+            None => frame([&[ENTRIES], &[], &entries])?,
+        };
+        entries.clear();
     }
-    if !payload.is_empty() {
-        frame(&payload)?;
-    }
-    frame(&(keys.len() as u64).to_le_bytes()).map(Some)
+    frame([&[END], &(keys.len() as u64).to_le_bytes(), &[]]).map(Some)
 }
 
 /// The file of a checkpoint that is being written.
@@ -192,7 +202,7 @@ pub(crate) struct Decoded {
 pub(crate) fn decode(file: &dyn DiskFile, seal: Option<&dyn Seal>) -> Result<Decoded, BadCheckpoint> {
     let mut head = [0; HEADER];
     read_exact(file, &mut head, 0)?;
-    let (salt, revision) = parse_header(&head)?;
+    let (format, salt, revision) = parse_header(&head)?;
     let mut keys = Keys::new();
     let mut offset = HEADER as u64;
     let mut buffer = Vec::new();
@@ -205,17 +215,50 @@ pub(crate) fn decode(file: &dyn DiskFile, seal: Option<&dyn Seal>) -> Result<Dec
         read_exact(file, &mut buffer, offset)?;
         let Some(payload) = frame::unseal(&buffer, salt, offset) else { return Err(damaged) };
         offset += buffer.len() as u64;
-        if let Ok(count) = <[u8; 8]>::try_from(payload) {
-            let whole = u64::from_le_bytes(count) == keys.len() as u64;
-            return if whole { Ok(Decoded { revision, keys, bytes: offset }) } else { Err(damaged) };
-        }
-        let mut rest = payload;
+        let content = if format == 1 { Content::of_format_1(payload) } else { Content::of(payload) };
+        let entries = match content {
+            Some(Content::Entries(entries)) => entries,
+            Some(Content::End(count)) if count == keys.len() as u64 => {
+                return Ok(Decoded { revision, keys, bytes: offset });
+            }
+            _ => return Err(damaged),
+        };
+        let mut rest = &entries[..];
         while !rest.is_empty() {
             let Some(mut kv) = take_entry(&mut rest) else { return Err(damaged) };
             if let Some(seal) = seal {
                 kv.value = seal.open(&kv.key, kv.value).map_err(|why| BadCheckpoint::Sealed(kv.key.clone(), why))?;
             }
             keys.insert(kv.key.clone(), Arc::new(kv));
+        }
+    }
+}
+
+/// What a frame holds.
+enum Content<'a> {
+    Entries(Cow<'a, [u8]>),
+    /// So many there were.
+    End(u64),
+}
+
+impl Content<'_> {
+    fn of(payload: &[u8]) -> Option<Content<'_>> {
+        let (kind, mut rest) = payload.split_first()?;
+        match *kind {
+            ENTRIES => Some(Content::Entries(rest.into())),
+            PACKED => {
+                let length = take_u32(&mut rest)?;
+                unpack(rest, length as usize).map(|entries| Content::Entries(entries.into()))
+            }
+            END => Some(Content::End(u64::from_le_bytes(rest.try_into().ok()?))),
+            _ => None,
+        }
+    }
+
+    fn of_format_1(payload: &[u8]) -> Option<Content<'_>> {
+        match payload.try_into() {
+            Ok(count) => Some(Content::End(u64::from_le_bytes(count))),
+            Err(_) => Some(Content::Entries(payload.into())),
         }
     }
 }
@@ -237,7 +280,7 @@ fn header(salt: u64, revision: Revision) -> Vec<u8> {
     out
 }
 
-fn parse_header(head: &[u8; HEADER]) -> Result<(u64, Revision), BadCheckpoint> {
+fn parse_header(head: &[u8; HEADER]) -> Result<(u32, u64, Revision), BadCheckpoint> {
     let sum = crc32c::crc32c(&head[..HEADER - 4]);
     let mut rest = &head[..];
     let mut parse = || {
@@ -247,7 +290,7 @@ fn parse_header(head: &[u8; HEADER]) -> Result<(u64, Revision), BadCheckpoint> {
     };
     match parse() {
         Some((format, ..)) if format > FORMAT => Err(BadCheckpoint::Format(format)),
-        Some((_, salt, revision)) => Ok((salt, Revision(revision))),
+        Some((format, salt, revision)) => Ok((format, salt, Revision(revision))),
         None => Err(BadCheckpoint::Damaged(0)),
     }
 }

@@ -8,65 +8,65 @@
 //! `synced` says how much of this file was known to be on disk when the record was written. It
 //! tells damage from a torn tail: see [`recovery`](super::recovery). Creation revision and version
 //! are not written; they follow from replaying in order.
+//!
+//! Kind 1, a transaction by itself, is of format 1 and no longer written. Kind 4 is a [`batch`], which begins in the same
+//! way. Marks have no operations.
 
 use bytes::Bytes;
 
-use super::frame::{self, FRAME_HEAD};
+use super::{
+    batch,
+    frame::{self, FRAME_HEAD},
+};
 use crate::{
-    event::Event,
     key_value::{Key, KeyValue},
     revision::Revision,
     seal::Seal,
 };
 
+/// The kind of a transaction of format 1.
+pub(crate) const TRANSACTION: u8 = 1;
+pub(crate) const BATCH: u8 = 4;
+
+/// What is written besides changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Changes at the revision after the one before.
-    Transaction = 1,
+pub(crate) enum Mark {
     /// The revision jumps to this one; numbers between were lost or never used.
     Skip = 2,
     /// The store was closed properly at this revision; all before is on disk.
     Closed = 3,
 }
 
-#[derive(Debug)]
-pub(crate) struct Record {
-    pub(crate) kind: Kind,
-    pub(crate) synced: u64,
-    pub(crate) revision: Revision,
-    pub(crate) ops: Vec<(Key, Option<Bytes>)>,
+pub(crate) enum Record {
+    /// Changes at the revision after the one before.
+    Transaction(Revision, Vec<(Key, Option<Bytes>)>),
+    /// Several of these.
+    Batch(batch::Read),
+    Mark(Mark, Revision),
 }
 
-pub(crate) fn encode<'a>(
-    out: &mut Vec<u8>,
-    kind: Kind,
-    synced: u64,
-    revision: Revision,
-    events: impl IntoIterator<Item = &'a Event>,
-    seal: Option<&dyn Seal>,
-) {
-    out.push(kind as u8);
+/// What all records begin with.
+pub(crate) fn put_head(out: &mut Vec<u8>, kind: u8, synced: u64, revision: Revision) {
+    out.push(kind);
     out.extend_from_slice(&synced.to_le_bytes());
     out.extend_from_slice(&revision.0.to_le_bytes());
-    for event in events {
-        out.push(if event.current.is_some() { 1 } else { 2 });
-        put_bytes(out, &event.key);
-        if let Some(kv) = &event.current {
-            put_value(out, kv, seal);
-        }
-    }
 }
 
 pub(crate) fn decode(payload: &[u8]) -> Option<Record> {
     let mut rest = payload;
-    let kind = match take(&mut rest, 1)?[0] {
-        1 => Kind::Transaction,
-        2 => Kind::Skip,
-        3 => Kind::Closed,
-        _ => return None,
-    };
-    let synced = take_u64(&mut rest)?;
+    let kind = take(&mut rest, 1)?[0];
+    let _synced = take_u64(&mut rest)?;
     let revision = Revision(take_u64(&mut rest)?);
+    match kind {
+        TRANSACTION => Some(Record::Transaction(revision, operations(rest)?)),
+        BATCH => batch::Read::decode(revision, rest).map(Record::Batch),
+        2 if rest.is_empty() => Some(Record::Mark(Mark::Skip, revision)),
+        3 if rest.is_empty() => Some(Record::Mark(Mark::Closed, revision)),
+        _ => None,
+    }
+}
+
+fn operations(mut rest: &[u8]) -> Option<Vec<(Key, Option<Bytes>)>> {
     let mut ops = Vec::new();
     while !rest.is_empty() {
         let tag = take(&mut rest, 1)?[0];
@@ -78,7 +78,13 @@ pub(crate) fn decode(payload: &[u8]) -> Option<Record> {
         };
         ops.push((key, value));
     }
-    Some(Record { kind, synced, revision, ops })
+    Some(ops)
+}
+
+/// How much of its file was on disk when the record was written.
+pub(crate) fn synced(payload: &[u8]) -> Option<u64> {
+    let mut rest = payload.get(1..)?;
+    take_u64(&mut rest)
 }
 
 /// Whether a frame with a record may begin here: a cheap look before the checksum.
@@ -86,7 +92,7 @@ pub(crate) fn is_plausible(frame: &[u8]) -> bool {
     /// Kind, synced, revision.
     const SHORTEST: u32 = 17;
     let length = frame::head(frame).map_or(0, |(length, _)| length);
-    length >= SHORTEST && matches!(frame.get(FRAME_HEAD), Some(1..=3))
+    length >= SHORTEST && matches!(frame.get(FRAME_HEAD), Some(&(TRANSACTION..=BATCH)))
 }
 
 /// The value as it is to lie on disk.

@@ -8,6 +8,8 @@
 //! - otherwise it is a torn tail: nothing from there on was acknowledged as durable. It is cut, and
 //!   reported.
 //!
+//! What the [`tail`] has after that, if the process was killed, becomes part of the log.
+//!
 //! Damage to the very last synced records of a store that was not closed properly cannot be told
 //! from a torn tail.
 
@@ -18,9 +20,10 @@ use super::{
     disk::{Disk, DiskFile},
     frame::{self, FRAME_HEAD},
     log::{Log, LogError, Segment},
-    record::{self, Kind, Record},
+    record::{self, Mark, Record},
     segment::{self, BadHeader, HEADER, Header},
     sequencer::MAX_UNSYNCED,
+    tail,
 };
 use crate::{
     config::StoreConfig,
@@ -28,7 +31,7 @@ use crate::{
     open_error::{Damage, OpenError},
     revision::Revision,
     seal::{Seal, Unsealable},
-    state::{Keys, State, transaction},
+    state::{Keys, State},
 };
 
 /// What opening found.
@@ -59,6 +62,10 @@ pub struct Cut {
     pub bytes: u64,
 }
 
+mod replayed;
+
+use replayed::{Bad, Replayed};
+
 pub(crate) struct Recovered {
     pub(crate) state: State,
     pub(crate) log: Log,
@@ -86,9 +93,8 @@ pub(crate) fn recover(disk: Arc<dyn Disk>, config: &StoreConfig) -> Result<Recov
     remove_leftovers(&*disk, start, checkpoint.is_some(), &checkpoints, &mut segments)?;
 
     let replay = Replay {
-        state: State::at(start, keys),
+        replayed: Replayed::new(State::at(start, keys), segments.first().copied().unwrap_or(start), config),
         report: Recovery { checkpoint: checkpoint.map(|(revision, _)| revision), kept: start, ..Recovery::default() },
-        last: segments.first().copied().unwrap_or(start),
         config,
         disk: &disk,
     };
@@ -105,6 +111,11 @@ pub(crate) fn recover(disk: Arc<dyn Disk>, config: &StoreConfig) -> Result<Recov
         skip(&*disk, &mut state, &mut log)?;
     }
     report.revision = state.revision;
+    // What was in it is on disk.
+    if names.iter().any(|name| name == tail::NAME) {
+        disk.remove(tail::NAME).map_err(|source| failed(&*disk, "remove", tail::NAME, source))?;
+    }
+    log.go_on(state.revision, config.seal.clone(), tail::capacity(config.slack_bytes));
     announce(&report);
     Ok(Recovered { state, log, disk, checkpoint, report })
 }
@@ -132,17 +143,18 @@ fn skip(disk: &dyn Disk, state: &mut State, log: &mut Log) -> Result<(), OpenErr
         return Ok(());
     }
     let revision = Revision(state.revision.0 + MAX_UNSYNCED);
-    log.stage(Kind::Skip, revision, []);
+    log.mark(Mark::Skip, revision).map_err(|error| unwritten(disk, error))?;
     state.push(revision, Arc::new([]));
-    log.flush().and_then(|()| log.sync()).map_err(|error| {
-        let source = match error {
-            LogError::NoSpace => io::ErrorKind::StorageFull.into(),
-            LogError::Poisoned(source) => source,
-        };
-        failed(disk, "write to the log in", "", source)
-    })?;
     failpoints::reach("recovery.skipped");
     Ok(())
+}
+
+fn unwritten(disk: &dyn Disk, error: LogError) -> OpenError {
+    let source = match error {
+        LogError::NoSpace => io::ErrorKind::StorageFull.into(),
+        LogError::Poisoned(source) => source,
+    };
+    failed(disk, "write to the log in", "", source)
 }
 
 /// The newest checkpoint that is whole. None at all is fine only if the log is there from the start.
@@ -200,15 +212,13 @@ fn remove_leftovers(
 /// A file of the log that was read to its (good) end.
 struct Whole {
     file: Box<dyn DiskFile>,
-    salt: u64,
+    header: Header,
     bytes: u64,
 }
 
 struct Replay<'a> {
-    state: State,
+    replayed: Replayed<'a>,
     report: Recovery,
-    /// The revision of the last record read, which may be before the checkpoint.
-    last: Revision,
     config: &'a StoreConfig,
     disk: &'a Arc<dyn Disk>,
 }
@@ -219,17 +229,42 @@ impl Replay<'_> {
         let mut end = None;
         for (index, &previous) in names.iter().enumerate() {
             let is_last = index + 1 == names.len();
-            let Some(Whole { file, salt, bytes }) = self.segment(previous, is_last)? else { continue };
+            let Some(Whole { file, header, bytes }) = self.segment(previous, is_last)? else { continue };
             segments.push(Segment { previous, bytes });
-            end = Some((file, salt));
+            end = Some((file, header));
         }
         let (disk, limit) = (self.disk.clone(), self.config.segment_bytes);
-        let log = match end {
-            Some((file, salt)) => Log::resume(disk, file, salt, segments, limit),
-            None => Log::begin(disk, self.state.revision, segments, limit)
+        let mut log = match end {
+            Some((file, header)) => Log::resume(disk, file, &header, segments, limit),
+            None => Log::begin(disk, self.replayed.state.revision, segments, limit)
                 .map_err(|source| failed(&**self.disk, "begin a log in", "", source))?,
         };
-        Ok((self.state, log.seal_with(self.config.seal.clone()), self.report))
+        self.tail(&mut log)?;
+        let Replayed { state, kept, .. } = self.replayed;
+        self.report.kept = self.report.kept.max(kept);
+        Ok((state, log, self.report))
+    }
+
+    /// What the process that died had gathered becomes part of the log.
+    fn tail(&mut self, log: &mut Log) -> Result<(), OpenError> {
+        let payloads = tail::read(&**self.disk).map_err(|source| failed(&**self.disk, "read", tail::NAME, source))?;
+        let mut offset = HEADER;
+        for payload in payloads {
+            let Some(Record::Batch(batch)) = record::decode(&payload) else { break };
+            let is_left = batch.last() <= self.replayed.last;
+            if !is_left && batch.first != self.replayed.last.next() {
+                break;
+            }
+            if !is_left {
+                self.replayed.batch(&batch).map_err(|bad| self.bad(tail::NAME, offset, bad))?;
+                log.append_payload(&payload).map_err(|error| unwritten(&**self.disk, error))?;
+                self.report.records += batch.transactions;
+                self.report.clean = false;
+                failpoints::reach("recovery.gathered");
+            }
+            offset += (FRAME_HEAD + payload.len()) as u64;
+        }
+        Ok(())
     }
 
     /// Reads one file; `None` if it is the last one and nothing of it ever counted.
@@ -238,7 +273,7 @@ impl Replay<'_> {
         let (mut file, bytes) =
             self.read(&name, is_last).map_err(|source| failed(&**self.disk, "read", &name, source))?;
         let header = match Header::decode(&bytes) {
-            Ok(header) if header.previous == previous && previous == self.last => header,
+            Ok(header) if header.previous == previous && previous == self.replayed.last => header,
             Err(BadHeader::Format(found)) => {
                 return Err(OpenError::Format { path: self.disk.path(&name), found, known: segment::FORMAT });
             }
@@ -247,7 +282,7 @@ impl Replay<'_> {
                 self.disk.remove(&name).map_err(|source| failed(&**self.disk, "remove", &name, source))?;
                 return Ok(None);
             }
-            Ok(_) => return Err(self.corrupt(&name, 0, Damage::Missing(self.last.next()))),
+            Ok(_) => return Err(self.corrupt(&name, 0, Damage::Missing(self.replayed.last.next()))),
             Err(BadHeader::Damaged) => return Err(self.corrupt(&name, 0, Damage::Header)),
         };
         let end = self.records(&name, &bytes, header.salt)?;
@@ -262,7 +297,7 @@ impl Replay<'_> {
             self.report.clean = false;
             self.report.cut = Some(Cut { file: self.disk.path(&name), offset: end, bytes: length - end });
         }
-        Ok(Some(Whole { file, salt: header.salt, bytes: end }))
+        Ok(Some(Whole { file, header, bytes: end }))
     }
 
     /// The last file may not be on disk to its end: it is made so before anything in it counts.
@@ -283,75 +318,44 @@ impl Replay<'_> {
     fn records(&mut self, name: &str, bytes: &[u8], salt: u64) -> Result<u64, OpenError> {
         let mut offset = HEADER;
         while let Some(payload) = frame::unseal(&bytes[offset as usize..], salt, offset) {
-            let Some(mut record) = record::decode(payload) else {
-                return Err(self.corrupt(name, offset, Damage::Record));
-            };
-            self.unseal(name, &mut record)?;
-            if !self.record(record) {
-                return Err(self.corrupt(name, offset, Damage::Sequence));
-            }
+            let record = record::decode(payload).ok_or(Bad::Record);
+            record.and_then(|record| self.record(record)).map_err(|bad| self.bad(name, offset, bad))?;
             offset += (FRAME_HEAD + payload.len()) as u64;
         }
         Ok(offset)
     }
 
-    fn unseal(&self, name: &str, record: &mut Record) -> Result<(), OpenError> {
-        let Some(seal) = &self.config.seal else { return Ok(()) };
-        for (key, value) in &mut record.ops {
-            if let Some(stored) = value.take() {
-                *value = Some(seal.open(key, stored).map_err(|why| sealed(self.disk.path(name), key, why))?);
-            }
-        }
-        Ok(())
-    }
-
-    /// False if it does not follow the one before.
-    fn record(&mut self, record: Record) -> bool {
-        let Record { kind, revision, ops, .. } = record;
-        let follows = match kind {
-            Kind::Transaction => revision == self.last.next(),
-            Kind::Skip => revision > self.last,
-            Kind::Closed => revision == self.last,
+    fn record(&mut self, record: Record) -> Result<(), Bad> {
+        self.report.clean = matches!(record, Record::Mark(Mark::Closed, _));
+        self.report.records += match &record {
+            Record::Batch(batch) => batch.transactions,
+            _ => 1,
         };
-        if !follows {
-            return false;
+        match record {
+            Record::Transaction(revision, ops) => self.replayed.transaction(revision, ops),
+            Record::Batch(batch) => self.replayed.batch(&batch),
+            Record::Mark(mark, revision) => self.replayed.mark(mark, revision),
         }
-        self.last = revision;
-        self.report.records += 1;
-        self.report.clean = kind == Kind::Closed;
-        if kind == Kind::Transaction {
-            self.report.kept = self.report.kept.max(revision);
-        }
-        if revision > self.state.revision {
-            let changes =
-                ops.into_iter().map(|(key, value)| Arc::new(transaction::event(&self.state, revision, key, value)));
-            let changes = changes.collect();
-            self.state.push(revision, changes);
-            self.trim();
-        }
-        true
     }
 
-    /// Keeps to the bounds of the history, so that a long log needs no more memory than a short one.
-    fn trim(&mut self) {
-        while self.state.history.len() > self.config.history_revisions
-            || self.state.history_weight > self.config.history_bytes + self.state.live_bytes / 8
-        {
-            if !self.state.drop_oldest() {
-                return;
-            }
+    fn bad(&self, name: &str, offset: u64, bad: Bad) -> OpenError {
+        match bad {
+            Bad::Record => self.corrupt(name, offset, Damage::Record),
+            Bad::Sequence => self.corrupt(name, offset, Damage::Sequence),
+            Bad::Base => self.corrupt(name, offset, Damage::Base),
+            Bad::Sealed(key, why) => sealed(self.disk.path(name), &key, why),
         }
     }
 
     fn corrupt(&self, name: &str, offset: u64, damage: Damage) -> OpenError {
-        OpenError::Corrupt { path: self.disk.path(name), offset, damage, last_good: self.last }
+        OpenError::Corrupt { path: self.disk.path(name), offset, damage, last_good: self.replayed.last }
     }
 }
 
 /// Whether a record after `end` says that `end` had been synced before it was written.
 fn was_synced(bytes: &[u8], salt: u64, end: u64) -> bool {
     (end as usize + 1..bytes.len()).filter(|at| record::is_plausible(&bytes[*at..])).any(|at| {
-        frame::unseal(&bytes[at..], salt, at as u64).and_then(record::decode).is_some_and(|record| record.synced > end)
+        frame::unseal(&bytes[at..], salt, at as u64).and_then(record::synced).is_some_and(|synced| synced > end)
     })
 }
 

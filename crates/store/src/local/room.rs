@@ -15,6 +15,7 @@
 //! ([`MAX_TRANSACTION_BYTES`](crate::MAX_TRANSACTION_BYTES)), and so it fits:
 //! `live + add + (live after + taken) ≤ 3 × min(live, live after) + slack`.
 
+use super::tail;
 use crate::{
     config::StoreConfig,
     event::Event,
@@ -23,8 +24,8 @@ use crate::{
 
 /// What an entry of a checkpoint takes beside key and value.
 pub(crate) const ENTRY_BYTES: u64 = 32;
-/// What a record of the log takes beside its operations, and an operation beside key and value.
-const RECORD_BYTES: u64 = 25;
+/// What a batch of one transaction takes in the log beside its operations, and an operation beside key and value.
+const RECORD_BYTES: u64 = 64;
 const OPERATION_BYTES: u64 = 9;
 /// Headers of files, and marks of closing and of opening: they are written without asking.
 const MARGIN: u64 = 512;
@@ -60,7 +61,8 @@ pub(crate) struct Data {
 impl Room {
     pub(crate) fn new(config: &StoreConfig) -> Room {
         let sealing = config.seal.as_ref().map_or(0, |seal| seal.overhead() as u64);
-        Room { slack: config.slack_bytes, sealing }
+        // The tail is there beside all that is counted.
+        Room { slack: config.slack_bytes - tail::capacity(config.slack_bytes), sealing }
     }
 
     pub(crate) fn data(&self, state: &State) -> Data {
@@ -80,7 +82,7 @@ impl Room {
 
     fn sum(&self, bytes: u64, keys: u64, shrink: Shrink) -> Data {
         /// Each begins a frame of a checkpoint, at most.
-        const PER_FRAME: u64 = 8 << 10;
+        const PER_FRAME: u64 = 4 << 10;
         let entry = ENTRY_BYTES + self.sealing;
         let live = bytes + keys * entry;
         let entries = live + shrink.bytes + shrink.keys * entry;

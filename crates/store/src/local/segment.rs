@@ -11,7 +11,8 @@ use super::record::{take, take_u32, take_u64};
 use crate::revision::Revision;
 
 pub(crate) const HEADER: u64 = 32;
-pub(crate) const FORMAT: u32 = 1;
+/// Format 1 had every transaction in a frame of its own, whole.
+pub(crate) const FORMAT: u32 = 2;
 const MAGIC: &[u8; 8] = b"KNARRLOG";
 const PREFIX: &str = "log-";
 
@@ -24,6 +25,7 @@ pub(crate) fn parse_name(name: &str) -> Option<Revision> {
 }
 
 pub(crate) struct Header {
+    pub(crate) format: u32,
     pub(crate) salt: u64,
     pub(crate) previous: Revision,
 }
@@ -35,9 +37,14 @@ pub(crate) enum BadHeader {
 }
 
 impl Header {
+    /// Of a file of today.
+    pub(crate) fn new(salt: u64, previous: Revision) -> Header {
+        Header { format: FORMAT, salt, previous }
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
-        out.extend_from_slice(&FORMAT.to_le_bytes());
+        out.extend_from_slice(&self.format.to_le_bytes());
         out.extend_from_slice(&self.salt.to_le_bytes());
         out.extend_from_slice(&self.previous.0.to_le_bytes());
         out.extend_from_slice(&crc32c::crc32c(&out).to_le_bytes());
@@ -56,7 +63,7 @@ impl Header {
                 if format > FORMAT {
                     return Err(BadHeader::Format(format));
                 }
-                Ok(Header { salt, previous: Revision(previous) })
+                Ok(Header { format, salt, previous: Revision(previous) })
             }
             _ => Err(BadHeader::Damaged),
         }

@@ -15,7 +15,7 @@ use super::{
     gauges::Gauges,
     log::{Log, LogError},
     queue::{Chore, Queue, Request, Taken},
-    record::Kind,
+    record::Mark,
     recovery::Recovered,
     room::Room,
 };
@@ -52,8 +52,12 @@ pub(crate) struct Sequencer {
     /// Whether the log ended with [`Kind::Closed`] when it was opened, and was written to since.
     clean: bool,
     wrote: bool,
+    /// Whether the mark of closing is still the last that is known to be on disk.
+    is_marked: bool,
     /// Since when relaxed writes wait for their sync, and from which revision on.
     relaxed: Option<(Instant, Revision)>,
+    /// When the last of them came.
+    newest_relaxed: Option<Instant>,
     /// The history up to here is to go.
     compact_to: Revision,
     compact_next: Option<(Instant, Revision)>,
@@ -98,7 +102,9 @@ impl Sequencer {
             poisoned: false,
             clean: report.clean && report.records > 0,
             wrote: false,
+            is_marked: report.clean,
             relaxed: None,
+            newest_relaxed: None,
             rewrites: Vec::new(),
         };
         sequencer.measure();
@@ -182,7 +188,7 @@ impl Sequencer {
             let is_first = first.is_some();
             let Prepared { request, transaction } = match first.take() {
                 Some(prepared) => prepared,
-                None if self.log.staged_bytes() >= BATCH_BYTES => break,
+                None if self.log.gathered_bytes() >= BATCH_BYTES => break,
                 None => {
                     let Some(mut request) = requests.next() else { break };
                     match Transaction::prepare(&self.state, std::mem::take(&mut request.write.ops)) {
@@ -234,27 +240,35 @@ impl Sequencer {
     }
 
     fn apply(&mut self, revision: Revision, changes: &Changes) {
-        self.log.stage(Kind::Transaction, revision, changes.iter().map(|event| &**event));
+        self.log.push(revision, changes.iter().map(|event| &**event));
         self.state.push(revision, changes.clone());
     }
 
     fn persist(&mut self, before: &State, durable: bool) -> Result<(), LogError> {
-        if self.log.staged_bytes() == 0 {
+        if !self.log.has_new() {
             return Ok(());
         }
-        self.log.flush()?;
-        self.wrote = true;
-        let (since, first) = self.relaxed.unwrap_or((Instant::now(), before.revision));
+        let now = Instant::now();
+        let (since, first) = self.relaxed.unwrap_or((now, before.revision));
         // Strictly fewer than are skipped: the last revision given out never comes back.
-        if durable || self.state.revision.0 - first.0 + BATCH_WRITES as u64 >= MAX_UNSYNCED {
+        let is_far = self.state.revision.0 - first.0 + BATCH_WRITES as u64 >= MAX_UNSYNCED;
+        // A power cut must not leave the mark of closing as the last word, when more was seen.
+        if durable || is_far || self.is_marked {
+            self.log.flush()?;
+            self.wrote = true;
             if !failpoints::has(Bug::AcknowledgedBeforeSync) {
                 self.log.sync()?;
             }
-            self.relaxed = None;
-        } else {
-            self.relaxed = Some((since, first));
+            (self.is_marked, self.relaxed) = (false, None);
+            return Ok(());
         }
-        Ok(())
+        let is_dense = self.newest_relaxed.is_some_and(|newest| now - newest < self.config.gather_within);
+        self.newest_relaxed = Some(now);
+        self.relaxed = Some((since, first));
+        match is_dense || self.log.has_kept() {
+            true => self.log.keep(),
+            false => self.log.flush(),
+        }
     }
 
     /// Takes note of what became of the log, and says what the callers are told.
@@ -295,9 +309,13 @@ impl Sequencer {
         if self.clean && !self.wrote {
             return;
         }
-        self.log.stage(Kind::Closed, self.state.revision, []);
-        if let Err(error) = self.log.flush().and_then(|()| self.log.sync()) {
-            self.fail(error);
+        match self.log.mark(Mark::Closed, self.state.revision) {
+            Ok(()) => {
+                if let Err(error) = self.log.remove_tail() {
+                    tracing::warn!(%error, "a file that is no longer needed could not be removed");
+                }
+            }
+            Err(error) => drop(self.fail(error)),
         }
         failpoints::reach("close.marked");
     }

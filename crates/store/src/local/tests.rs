@@ -22,7 +22,22 @@ use crate::{
 
 mod bound;
 mod faults;
+mod format_1;
+mod gathered;
 mod power_cut;
+
+/// Files end and checkpoints are written all the time, and relaxed writes are gathered if nothing else is to be done.
+fn small() -> StoreConfig {
+    StoreConfig {
+        history_bytes: 4 << 10,
+        segment_bytes: 1 << 10,
+        checkpoint_bytes: 4 << 10,
+        compact_every: None,
+        relaxed_delay: Duration::ZERO,
+        gather_within: Duration::MAX,
+        ..StoreConfig::new("/sim")
+    }
+}
 
 /// A store without a thread: each step happens when the test says so.
 struct Bench {
@@ -36,17 +51,7 @@ struct Bench {
 
 impl Bench {
     fn open(disk: SimDisk) -> Result<Bench, OpenError> {
-        Bench::open_with(
-            disk,
-            StoreConfig {
-                history_bytes: 4 << 10,
-                segment_bytes: 1 << 10,
-                checkpoint_bytes: 4 << 10,
-                compact_every: None,
-                relaxed_delay: Duration::ZERO,
-                ..StoreConfig::new("/sim")
-            },
-        )
+        Bench::open_with(disk, small())
     }
 
     fn open_with(disk: SimDisk, config: StoreConfig) -> Result<Bench, OpenError> {
@@ -85,6 +90,12 @@ impl Bench {
             while !self.queue.take(0, None).chores.iter().any(|c| matches!(c, Chore::CheckpointDone(_))) {}
             self.sequencer.checkpoint_done();
         }
+    }
+
+    /// Writes a checkpoint of the floor, whether it is due or not.
+    fn checkpoint(&mut self) {
+        assert!(self.sequencer.checkpoint());
+        self.sequencer.checkpoint_done();
     }
 
     /// Chores; a checkpoint goes on meanwhile.

@@ -39,6 +39,7 @@ fn config(dir: &Path) -> StoreConfig {
         history_bytes: 64 << 10,
         checkpoint_bytes: 64 << 10,
         relaxed_delay: Duration::from_millis(50),
+        gather_within: Duration::from_secs(1),
         ..StoreConfig::new(dir)
     }
 }

@@ -28,6 +28,7 @@ pub fn config() -> StoreConfig {
         checkpoint_bytes: 16 << 10,
         slack_bytes: SLACK_BYTES,
         relaxed_delay: Duration::from_millis(3),
+        gather_within: Duration::from_millis(100),
         ..StoreConfig::new("/sim")
     }
 }

@@ -32,7 +32,7 @@ impl Sequencer {
     /// disk, and the batch does not get too large.
     pub(super) fn fits(&self, before: &State, transaction: &Transaction) -> bool {
         let changes = || transaction.changes.iter().map(|event| &**event);
-        let staged = self.log.staged_bytes() as u64;
+        let staged = self.log.gathered_bytes() as u64;
         let added = staged + self.room.record(changes());
         if staged > 0 && added > BATCH_BYTES as u64 {
             return false;
@@ -78,7 +78,7 @@ impl Sequencer {
     }
 
     /// Begins a checkpoint; false if it cannot.
-    fn checkpoint(&mut self) -> bool {
+    pub(crate) fn checkpoint(&mut self) -> bool {
         let data = self.room.data(&self.state);
         self.checkpointer.start(&self.state, &self.log, data)
     }
@@ -147,11 +147,13 @@ impl Sequencer {
     }
 
     fn sync_relaxed(&mut self) {
-        self.relaxed = None;
+        let Some((_, first)) = self.relaxed.take() else { return };
         if !self.poisoned
             && let Err(error) = self.log.sync()
         {
             self.fail(error);
+            // If there was no space, it is tried again after as long.
+            self.relaxed = (!self.poisoned).then(|| (Instant::now(), first));
         }
     }
 
@@ -176,7 +178,7 @@ impl Sequencer {
     }
 
     pub(super) fn measure(&self) {
-        let bytes = self.checkpointer.files(&self.log).there;
+        let bytes = self.checkpointer.files(&self.log).there + self.log.tail_bytes();
         self.gauges.disk_bytes.store(bytes, std::sync::atomic::Ordering::Relaxed);
     }
 }

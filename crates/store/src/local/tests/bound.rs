@@ -18,7 +18,8 @@ fn config() -> StoreConfig {
         checkpoint_bytes: 8 << 10,
         slack_bytes: SLACK,
         compact_every: None,
-        relaxed_delay: Duration::ZERO,
+        relaxed_delay: Duration::from_millis(1),
+        gather_within: Duration::from_secs(60),
         ..StoreConfig::new("/sim")
     }
 }

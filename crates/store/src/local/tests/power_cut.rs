@@ -34,20 +34,33 @@ fn one_store(seed: u64) {
     let mut expected = Expected::default();
     let mut disk = SimDisk::default();
     for _ in 0..LIVES {
+        // What is relaxed is gathered for long, for the time of a batch, or not at all.
+        let config = match dice.roll(3) {
+            0 => StoreConfig { relaxed_delay: Duration::from_secs(3600), segment_bytes: 8 << 10, ..small() },
+            1 => small(),
+            _ => StoreConfig { gather_within: Duration::ZERO, ..small() },
+        };
         // A store that dies while it is opened leaves a disk that opens too.
         if dice.roll(4) == 0 {
             disk.set(Faults { dies_after: Some(dice.roll(8)), ..Faults::default() });
-            drop(Bench::open(disk.clone()));
+            drop(Bench::open_with(disk.clone(), config.clone()));
             disk = disk.after_power_cut(&mut dice);
         }
-        let mut bench = Bench::open(disk.clone()).unwrap();
+        let mut bench = Bench::open_with(disk.clone(), config).unwrap();
         verify(&bench, &mut expected);
         disk.set(Faults { dies_after: Some(dice.roll(120)), ..Faults::default() });
         while live(&mut bench, &mut expected, &mut dice) {}
-        disk = match dice.roll(4) {
-            0 => disk.after_kill(),
-            _ => disk.after_power_cut(&mut dice),
+        // The disk is gone at the end, but what the kernel has of it is what was seen.
+        let is_kill = dice.roll(4) == 0;
+        let before = bench.hub.state();
+        disk = match is_kill {
+            true => disk.after_kill(),
+            false => disk.after_power_cut(&mut dice),
         };
+        if is_kill {
+            let again = Bench::open_with(disk.after_kill(), small()).unwrap();
+            assert!(again.recovery.kept >= newest_change(&before), "a death of the process lost what was seen");
+        }
     }
 }
 
@@ -134,6 +147,11 @@ fn verify(bench: &Bench, expected: &mut Expected) {
     // What was asked for and is not there never will be; its number is free or skipped.
     expected.asked.retain(|(revision, _), _| *revision <= found);
     expected.seen = state.revision;
+}
+
+fn newest_change(state: &crate::state::State) -> Revision {
+    let changed = state.history.iter().rev().find(|(_, changes)| !changes.is_empty());
+    changed.map_or(state.floor, |(revision, _)| *revision)
 }
 
 fn newest_delete(expected: &Expected, key: &str, found: Revision) -> Option<Revision> {
