@@ -81,7 +81,7 @@ impl Registry {
     ) -> Result<Deleted, Failure> {
         let facts = resource.facts();
         let key = keys::object(facts, cx.namespace(), &cx.name);
-        let stored = state.get(&key).cloned();
+        let stored = state.get(&key);
         let stored = stored.ok_or_else(|| Status::not_found(&facts.group_resource(), &cx.name))?;
         let old = decode::stored(resource.as_ref(), &stored.value)?;
         check_preconditions(resource.as_ref(), &cx.name, options, &old)?;

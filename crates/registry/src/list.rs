@@ -66,7 +66,7 @@ impl Registry {
             let key = keys::object(facts, cx.namespace(), name);
             let found = snapshot.get(&key).filter(|kv| selection.matches(resource, &kv.value));
             let items = found.filter(|kv| after.as_ref().is_none_or(|after| &*kv.key > after.as_slice()));
-            let items = items.cloned().into_iter().collect();
+            let items = items.into_iter().collect();
             return Ok(Page { items, revision: snapshot.revision().0, continue_token: String::new(), remaining: None });
         }
         Ok(select(resource, &selection, options, &snapshot, &prefix, after))

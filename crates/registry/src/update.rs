@@ -105,7 +105,7 @@ impl Registry {
         let facts = resource.facts();
         let key = keys::object(facts, cx.namespace(), name);
         for _ in 0..MAX_ATTEMPTS {
-            let stored = self.current().await?.get(&key).cloned();
+            let stored = self.current().await?.get(&key);
             let stored = stored.ok_or_else(|| Status::not_found(&facts.group_resource(), name))?;
             let mut object = decode::stored(resource.as_ref(), &stored.value)?;
             edit(&mut object)?;
@@ -136,7 +136,7 @@ impl Registry {
         let Update { resource, cx, .. } = update;
         let facts = resource.facts();
         let key = keys::object(facts, cx.namespace(), &cx.name);
-        let Some(stored) = state.get(&key).cloned() else {
+        let Some(stored) = state.get(&key) else {
             return self.change_of_nothing(update).await.map(Outcome::Written);
         };
         let old = decode::stored(resource.as_ref(), &stored.value)?;

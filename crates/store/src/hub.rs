@@ -16,6 +16,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::{
     event::Changes,
     failpoints::{self, Bug},
+    index::Index,
     revision::Revision,
     state::State,
     watch::Slot,
@@ -28,18 +29,22 @@ pub(crate) struct Hub {
     delivered: AtomicU64,
 }
 
-#[derive(Default)]
 struct Watches {
     by_prefix: HashMap<Box<[u8]>, Vec<Arc<Slot>>>,
     /// How many different prefixes there are of each length: what a key is looked up by.
     lengths: BTreeMap<usize, usize>,
     closed: bool,
+    /// Of the state that is published, and never behind it.
+    index: Arc<Index>,
 }
 
 impl Hub {
-    pub(crate) fn new(state: State) -> Hub {
+    pub(crate) fn new(mut state: State) -> Hub {
         let delivered = AtomicU64::new(state.revision.0);
-        Hub { state: RwLock::new(Arc::new(state)), watches: Mutex::default(), delivered }
+        let index = Arc::new(Index::of(&state.keys));
+        state.index = Some(index.clone());
+        let watches = Watches { by_prefix: HashMap::new(), lengths: BTreeMap::new(), closed: false, index };
+        Hub { state: RwLock::new(Arc::new(state)), watches: Mutex::new(watches), delivered }
     }
 
     pub(crate) fn state(&self) -> Arc<State> {
@@ -47,9 +52,12 @@ impl Hub {
     }
 
     /// Shows the state to readers, and the changes to the watches they concern.
-    pub(crate) fn publish(&self, state: State, batch: &[(Revision, Changes)]) {
+    pub(crate) fn publish(&self, mut state: State, batch: &[(Revision, Changes)]) {
         let watches = self.watches.lock();
         let revision = state.revision;
+        // Before anybody can ask for it at this state.
+        batch.iter().flat_map(|(_, changes)| changes.iter()).for_each(|event| watches.index.apply(event));
+        state.index = Some(watches.index.clone());
         let old = std::mem::replace(&mut *self.state.write(), Arc::new(state));
         for (revision, changes) in batch {
             watches.deliver(*revision, changes);
@@ -61,8 +69,12 @@ impl Hub {
     }
 
     /// Shows a state that does not continue the one before. Every watch ends after what it was told so far.
-    pub(crate) fn restart(&self, state: State) {
+    pub(crate) fn restart(&self, mut state: State) {
+        // Revisions may go back, so what the old one has says nothing about this state.
+        let index = Arc::new(Index::of(&state.keys));
+        state.index = Some(index.clone());
         let mut watches = self.watches.lock();
+        watches.index = index;
         let revision = state.revision;
         let old = std::mem::replace(&mut *self.state.write(), Arc::new(state));
         watches.by_prefix.values().flatten().for_each(|slot| slot.interrupt());

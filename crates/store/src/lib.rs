@@ -14,6 +14,7 @@ mod failpoints;
 mod form;
 mod health;
 mod hub;
+mod index;
 mod key_value;
 mod local;
 mod open_error;

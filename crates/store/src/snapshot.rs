@@ -4,6 +4,7 @@ use std::{io, ops::Bound, sync::Arc};
 
 use crate::{
     backup::{self, Contents},
+    index::Index,
     key_value::{Key, KeyValue},
     revision::Revision,
     seal::Seal,
@@ -15,16 +16,18 @@ use crate::{
 pub struct Snapshot {
     revision: Revision,
     keys: Keys,
+    /// Finds most of the keys sooner.
+    index: Option<Arc<Index>>,
 }
 
 impl Snapshot {
     pub(crate) fn new(revision: Revision, keys: Keys) -> Snapshot {
-        Snapshot { revision, keys }
+        Snapshot { revision, keys, index: None }
     }
 
     /// The newest state.
     pub(crate) fn of(state: &State) -> Snapshot {
-        Snapshot { revision: state.revision, keys: state.keys.clone() }
+        Snapshot { revision: state.revision, keys: state.keys.clone(), index: state.index.clone() }
     }
 
     pub(crate) fn keys(&self) -> &Keys {
@@ -37,8 +40,9 @@ impl Snapshot {
     }
 
     /// One key.
-    pub fn get(&self, key: &[u8]) -> Option<&Arc<KeyValue>> {
-        self.keys.get(key)
+    pub fn get(&self, key: &[u8]) -> Option<Arc<KeyValue>> {
+        let newest = self.index.as_ref().and_then(|index| index.newest(key, self.revision));
+        newest.or_else(|| self.keys.get(key).cloned())
     }
 
     /// The keys that begin with `prefix`, in order, from the first one after `start_after`.

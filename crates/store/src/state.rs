@@ -10,6 +10,7 @@ use imbl::OrdMap;
 
 use crate::{
     event::{Changes, Event},
+    index::Index,
     key_value::{Key, KeyValue},
     revision::Revision,
 };
@@ -41,6 +42,8 @@ pub(crate) struct State {
     pub(crate) is_shared: bool,
     /// By how much the keys shrank with the changes of the history, not counting those that grew.
     pub(crate) history_shrink: Shrink,
+    /// Of the keys that are published; the hub's to give.
+    pub(crate) index: Option<Arc<Index>>,
 }
 
 /// What changes took away: bytes of keys and values, and whole keys.
@@ -85,6 +88,7 @@ impl State {
             history_weight: 0,
             is_shared: false,
             history_shrink: Shrink::default(),
+            index: None,
         }
     }
 

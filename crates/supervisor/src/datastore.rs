@@ -172,7 +172,7 @@ pub(crate) async fn claim(
     let found = match current.get(IDENTITY) {
         Some(found) => found.value.clone(),
         None => {
-            check_upstream(current.get(AUTHENTICATION).map(|kv| &kv.value[..]), certificates, config)?;
+            check_upstream(current.get(AUTHENTICATION).as_ref().map(|kv| &kv.value[..]), certificates, config)?;
             let value = serde_json::to_vec(&own)?;
             match store.commit(Write::create(IDENTITY, value.clone())).await {
                 Ok(_) => value.into(),

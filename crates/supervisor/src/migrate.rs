@@ -196,7 +196,7 @@ fn compare(
     for kv in of_cluster(from) {
         let key = || String::from_utf8_lossy(&kv.key);
         let there = to.get(&kv.key).with_context(|| format!("{} did not arrive", key()))?;
-        ensure!(same(kv, there), "{} did not arrive as it was", key());
+        ensure!(same(kv, &there), "{} did not arrive as it was", key());
         objects += 1;
         bytes += (kv.key.len() + kv.value.len()) as u64;
     }

@@ -64,7 +64,7 @@ pub(super) fn hold_address(address: IpAddr, service: &Object, now: &str) -> Op {
 /// Gives an address back, if it is this Service's.
 pub(super) fn release_address(snapshot: &Snapshot, address: IpAddr, service: &Object) -> Option<Op> {
     let held = snapshot.get(&address_key(address))?;
-    let (namespace, name) = parent(held)?;
+    let (namespace, name) = parent(&held)?;
     let own = namespace == service.namespace() && name == service.name();
     own.then(|| Op::Delete { key: held.key.clone(), expected: held.mod_revision })
 }
@@ -85,7 +85,7 @@ impl PortLedger {
     pub(super) fn read(snapshot: &Snapshot, ports: &Ports) -> Self {
         let (first, last) = (ports.first, ports.last);
         let stored = snapshot.get(PORTS);
-        let bits = stored.and_then(|stored| bits_of(&stored.value, &range(first, last)));
+        let bits = stored.as_ref().and_then(|stored| bits_of(&stored.value, &range(first, last)));
         let sound = bits.is_some() || stored.is_none();
         let stored = stored.map(|kv| kv.mod_revision);
         let mut ledger = Self { first, last, bits: bits.unwrap_or_default(), stored, sound };

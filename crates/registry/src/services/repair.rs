@@ -112,7 +112,7 @@ fn orphan(snapshot: &Snapshot, held: &KeyValue, now: jiff::Timestamp) -> Option<
     let created: jiff::Timestamp = object.get_str(&["metadata", "creationTimestamp"])?.parse().ok()?;
     let has = |service: &Object| Holdings::of(service).addresses.contains(&address);
     let is_held =
-        service.is_some_and(|service| Object::from_slice(&service.value).map_or(true, |service| has(&service)));
+        service.as_ref().is_some_and(|kv| Object::from_slice(&kv.value).map_or(true, |service| has(&service)));
     if is_held || now.duration_since(created).as_secs() < GRACE_SECONDS || !ledger::is_held(snapshot, address) {
         return None;
     }

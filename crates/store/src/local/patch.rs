@@ -151,7 +151,8 @@ fn meet(base: &[u8], new: &[u8]) -> (usize, usize) {
         return (same, same);
     }
     // The least of both together first.
-    let pairs = (1..=2 * SHIFTED).flat_map(|sum| (sum.saturating_sub(SHIFTED)..=sum.min(SHIFTED)).map(move |a| (a, sum - a)));
+    let pairs =
+        (1..=2 * SHIFTED).flat_map(|sum| (sum.saturating_sub(SHIFTED)..=sum.min(SHIFTED)).map(move |a| (a, sum - a)));
     if let Some(pair) = pairs.into_iter().find(|(removed, inserted)| agree(*removed, *inserted)) {
         return pair;
     }

@@ -14,7 +14,7 @@ const TRIES: u64 = 60;
 const LIVES: u64 = 8;
 
 /// Which checks are to find which bug.
-const EXPECTED: [(Bug, &[Rule]); 12] = [
+const EXPECTED: [(Bug, &[Rule]); 13] = [
     (Bug::AcknowledgedBeforeSync, &[Durable, Linearizable]),
     (Bug::WatchGoesBack, &[Resumable]),
     (Bug::DuplicateEvent, &[Unique]),
@@ -27,6 +27,7 @@ const EXPECTED: [(Bug, &[Rule]); 12] = [
     (Bug::TornTailKept, &[Opens, Durable, Reads]),
     (Bug::DirtyRead, &[Durable, Linearizable]),
     (Bug::NoRoomMade, &[Bounded]),
+    (Bug::WrongBase, &[Opens, Durable, Reads]),
 ];
 
 #[test]

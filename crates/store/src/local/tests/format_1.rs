@@ -5,7 +5,7 @@ use crate::{
     KeyValue, Revision,
     local::{
         checkpoint,
-        disk::{Disk, DiskFile},
+        disk::Disk,
         frame,
         record::{TRANSACTION, put_bytes, put_head},
         segment::{self, Header},

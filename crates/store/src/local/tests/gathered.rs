@@ -13,7 +13,10 @@ fn patient() -> StoreConfig {
 
 fn lease(node: u64, time: u64, revision: Revision) -> String {
     let fixed = "a lease that has a lot to say about itself, most of which never changes; ".repeat(4);
-    format!(r#"{{"name":"node-{node}","resourceVersion":"{revision}","about":"{fixed}","renewTime":"10:00:{time:02}.{:06}Z"}}"#, time * 7919 % 1_000_000)
+    format!(
+        r#"{{"name":"node-{node}","resourceVersion":"{revision}","about":"{fixed}","renewTime":"10:00:{time:02}.{:06}Z"}}"#,
+        time * 7919 % 1_000_000
+    )
 }
 
 fn renewal(node: u64, time: u64) -> Write {
@@ -39,7 +42,10 @@ fn a_death_of_the_process_loses_nothing_that_was_gathered() {
     let mut bench = Bench::open_with(SimDisk::default(), patient()).unwrap();
     renew(&mut bench, 5, 0..20);
     let in_log = bytes_of(&bench, "log-");
-    assert!(in_log < 1000 && bytes_of(&bench, "tail") > 2000, "what is gathered is in the tail, not in the log: {in_log}");
+    assert!(
+        in_log < 1000 && bytes_of(&bench, "tail") > 2000,
+        "what is gathered is in the tail, not in the log: {in_log}"
+    );
     let state = bench.hub.state();
     let mut disk = bench.disk.after_kill();
     for _ in 0..2 {
