@@ -51,7 +51,7 @@ impl Eq for Newest {}
 impl Index {
     pub(crate) fn of(keys: &Keys) -> Index {
         let hasher = RandomState::default();
-        let shards = (0..SHARDS).map(|_| RwLock::new(HashSet::with_hasher(hasher.clone()))).collect();
+        let shards = (0..SHARDS).map(|_| RwLock::new(HashSet::with_hasher(hasher))).collect();
         let index = Index { hasher, shards };
         keys.values().for_each(|kv| index.put(kv));
         index

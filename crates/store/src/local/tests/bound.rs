@@ -110,6 +110,11 @@ fn one_store(seed: u64) -> u64 {
     seen.lock().percent
 }
 
+/// What does not get shorter by packing.
+fn noise(bytes: u64, dice: &mut Dice) -> Vec<u8> {
+    (0..bytes).map(|_| dice.roll(256) as u8).collect()
+}
+
 /// In each mood more of one kind: growing, overwriting, deleting all there is in large steps.
 fn some_write(state: &State, mood: u64, dice: &mut Dice) -> Write {
     let number = |dice: &mut Dice| format!("{:04}", dice.roll(KEYS)).into_bytes();
@@ -122,14 +127,14 @@ fn some_write(state: &State, mood: u64, dice: &mut Dice) -> Write {
             let first = dice.roll(KEYS);
             let put = |n: u64| Op::Put {
                 key: format!("{:04}", (first + n) % KEYS).into_bytes().into(),
-                value: vec![b'v'; bytes].into(),
+                value: noise(bytes as u64, dice).into(),
             };
             Write::transaction((0..count).map(put).collect())
         }
         2 => {
             // The same few keys over and over.
             let key = format!("{:04}", dice.roll(3)).into_bytes();
-            Write::put(key, vec![b'w'; dice.roll(2000) as usize])
+            Write::put(key, noise(dice.roll(2000), dice))
         }
         _ => {
             let start = number(dice);
@@ -142,7 +147,7 @@ fn some_write(state: &State, mood: u64, dice: &mut Dice) -> Write {
                 ops.push(Op::Delete { key: key.clone(), expected: kv.mod_revision });
             }
             match ops.is_empty() {
-                true => Write::put(start, vec![b'x'; dice.roll(TRANSACTION / 2) as usize]),
+                true => Write::put(start, noise(dice.roll(TRANSACTION / 2), dice)),
                 false => Write::transaction(ops),
             }
         }
