@@ -3,6 +3,7 @@
 mod away;
 mod moving;
 mod refuse;
+mod servers;
 mod shared;
 mod stored;
 

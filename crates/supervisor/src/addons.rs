@@ -15,32 +15,38 @@ const MANAGER: &str = "knarr";
 /// Where the cluster DNS stands while there is one server.
 pub(crate) const DNS_SLICE: &str = "kube-dns";
 
+/// Labels of the slices in which the DNS of servers stand.
+pub(crate) const DNS_SELECTOR: &str = "endpointslice.kubernetes.io/managed-by=knarr,kubernetes.io/service-name=kube-dns";
+/// Whose DNS it is: the address at which that server's API is reached.
+pub(crate) const SERVER_ANNOTATION: &str = "knarr.io/server";
+
 /// Who writes these objects.
 pub(crate) fn user() -> UserInfo {
     UserInfo::new("system:knarr", &["system:masters"])
 }
 
 /// Brings the objects of the cluster DNS to what they shall be, by server-side apply. `slice` is the EndpointSlice in
-/// which this server's DNS stands.
+/// which the DNS of this server stands, whose API is at `server`.
 pub(crate) async fn install_dns(
     client: &Client,
     service_ip: IpAddr,
     endpoint: SocketAddr,
     slice: &str,
+    server: IpAddr,
 ) -> anyhow::Result<()> {
     // What servers wrote before the cluster was moved to etcd, or from there.
     let stale = if slice == DNS_SLICE { "metadata.name!=kube-dns" } else { "metadata.name=kube-dns" };
     let selectors = form_urlencoded::Serializer::new(String::new())
         .append_pair(
             "labelSelector",
-            "endpointslice.kubernetes.io/managed-by=knarr,kubernetes.io/service-name=kube-dns",
+            DNS_SELECTOR,
         )
         .append_pair("fieldSelector", stale)
         .finish();
     let path = format!("/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices?{selectors}", DNS_ACCOUNT.0);
     let request = http::Request::delete(&path).body(Body::empty()).context("make a request")?;
     client.bytes(request).await.with_context(|| format!("delete {path}"))?;
-    for (path, object) in dns_objects(service_ip, endpoint, slice) {
+    for (path, object) in dns_objects(service_ip, endpoint, slice, server) {
         let request = http_request(&format!("{path}?fieldManager={MANAGER}&force=true"), &object)?;
         client.bytes(request).await.with_context(|| format!("apply {path}"))?;
     }
@@ -55,7 +61,7 @@ fn http_request(path: &str, object: &Value) -> anyhow::Result<http::Request<Body
 }
 
 /// Each with its path.
-fn dns_objects(service_ip: IpAddr, endpoint: SocketAddr, slice: &str) -> [(String, Value); 5] {
+fn dns_objects(service_ip: IpAddr, endpoint: SocketAddr, slice: &str, server: IpAddr) -> [(String, Value); 5] {
     let (namespace, account) = DNS_ACCOUNT;
     let labels =
         json!({"k8s-app": "kube-dns", "kubernetes.io/cluster-service": "true", "kubernetes.io/name": "CoreDNS"});
@@ -96,7 +102,8 @@ fn dns_objects(service_ip: IpAddr, endpoint: SocketAddr, slice: &str) -> [(Strin
             format!("/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices/{slice}"),
             json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
                 "metadata": {"name": slice, "namespace": namespace, "labels": {
-                    "kubernetes.io/service-name": "kube-dns", "endpointslice.kubernetes.io/managed-by": MANAGER}},
+                    "kubernetes.io/service-name": "kube-dns", "endpointslice.kubernetes.io/managed-by": MANAGER},
+                    "annotations": {SERVER_ANNOTATION: server.to_string()}},
                 "addressType": "IPv4", "ports": slice_ports,
                 "endpoints": [{"addresses": [endpoint.ip().to_string()], "conditions": {"ready": true}}]}),
         ),

@@ -7,6 +7,7 @@ mod certificates;
 mod config;
 mod control_plane;
 mod datastore;
+mod dns_endpoints;
 mod durable_file;
 mod image_store;
 mod join_token;

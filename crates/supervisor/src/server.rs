@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::{
     ApiServerConfig, ServerConfig, addons, agent,
     control_plane::ControlPlane,
+    dns_endpoints,
     node::{self, KubeletTls},
     pid_file::PidFile,
     requirements,
@@ -69,6 +70,7 @@ pub async fn server(config: ServerConfig) -> anyhow::Result<Running> {
     check(&apiserver)?;
     requirements::check()?;
     let cluster = apiserver.cluster.clone();
+    let advertised = apiserver.advertise_address;
     let tasks = Tasks::new();
     let kubeconfig = apiserver.kubeconfig.clone();
     let pid_file = PidFile::write(&apiserver.data_dir)?;
@@ -124,7 +126,7 @@ pub async fn server(config: ServerConfig) -> anyhow::Result<Running> {
         let service_ip = node::dns_service_ip(&cluster)?.into();
         let client = control_plane.client(addons::user());
         let slice = if shared { format!("kube-dns-{}", node.name) } else { addons::DNS_SLICE.to_owned() };
-        addons::install_dns(&client, service_ip, dns_address, &slice).await?;
+        addons::install_dns(&client, service_ip, dns_address, &slice, advertised).await?;
         addons::install_joining(&client, &cluster).await?;
         let (namespace, account) = addons::DNS_ACCOUNT;
         cluster_dns::start(dns, clients(UserInfo::service_account(namespace, account)), &tasks).await?;
@@ -147,7 +149,12 @@ fn start_leading(
     const SCHEDULER: &str = "kube-scheduler";
     let user = |component: &str| UserInfo::new(format!("system:{component}"), &[]);
     let (of_controllers, of_scheduler) = (clients.clone(), clients(user(SCHEDULER)));
-    let lead_controllers = move |term: &Tasks| controllers::start(&of_controllers, term, config.clone());
+    let lead_controllers = move |term: &Tasks| {
+        controllers::start(&of_controllers, term, config.clone());
+        if shared {
+            dns_endpoints::start(of_controllers(addons::user()), term);
+        }
+    };
     let host = node.to_owned();
     let lead_scheduler = move |term: &Tasks| scheduler::Scheduler::start(of_scheduler.clone(), &host, term);
     if !shared {

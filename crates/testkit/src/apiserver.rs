@@ -9,6 +9,10 @@ use tempfile::TempDir;
 
 use crate::{Kubectl, Process, binary::knarr, eventually};
 
+/// What servers of a cluster have in common, in the data folder.
+pub(crate) const SHARED_KEYS: [&str; 6] =
+    ["pki/ca.crt", "pki/ca.key", "pki/kubelet-ca.crt", "pki/kubelet-ca.key", "pki/sa.key", "encryption.yaml"];
+
 /// An API server in a process of its own, with a data folder of its own. Both end with it.
 pub struct ApiServer {
     folder: TempDir,
@@ -48,9 +52,7 @@ impl ApiServer {
     /// Copies the keys that all servers of a cluster share.
     pub fn take_keys_of(&self, other: &Self) {
         std::fs::create_dir_all(self.data_dir().join("pki")).expect("a folder in a new folder");
-        for name in
-            ["pki/ca.crt", "pki/ca.key", "pki/kubelet-ca.crt", "pki/kubelet-ca.key", "pki/sa.key", "encryption.yaml"]
-        {
+        for name in SHARED_KEYS {
             let copied = std::fs::copy(other.data_dir().join(name), self.data_dir().join(name));
             copied.unwrap_or_else(|error| panic!("copy {name}: {error}"));
         }

@@ -12,7 +12,7 @@ use std::{
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use tempfile::TempDir;
 
-use crate::{Kubectl, Network, Output, Process, binary, eventually};
+use crate::{EtcdCluster, Kubectl, Network, Output, Process, apiserver::SHARED_KEYS, binary, eventually};
 
 /// How long a peer may take to connect or to answer, on a loaded machine.
 const ANSWER_LIMIT: Duration = Duration::from_secs(20);
@@ -46,6 +46,7 @@ pub struct Node {
     flags: Vec<String>,
     /// For the daemon alone.
     more: Vec<String>,
+    address: String,
 }
 
 impl Node {
@@ -65,7 +66,41 @@ impl Node {
         Self::on(Some(mebibytes), more)
     }
 
+    /// A server of a cluster on this etcd, at the same switch by a cable called `node<number>`; not started yet.
+    pub fn on_etcd(etcd: &EtcdCluster, number: u8, more: &[&str]) -> Self {
+        let mut node = Self::not_started(None, more);
+        etcd.plug(node.holder.id(), "eth0p", &format!("node{number}"));
+        let (name, endpoints) = (format!("server-{number}"), etcd.endpoints().join(","));
+        node.address = format!("172.31.0.{}", 20 + number);
+        node.run(&["sh", "-ec", &format!(
+            "hostname {name}; ip addr flush dev eth0; ip addr add {}/24 dev eth0; ip route replace default via 172.31.0.1",
+            node.address
+        )])
+        .ok();
+        node.more.extend(["--node-name".to_owned(), name, "--datastore-endpoint".to_owned(), endpoints]);
+        node.more.extend(["--eviction-hard=", "--image-gc-high-threshold=100"].map(str::to_owned));
+        node
+    }
+
+    /// Copies the keys that all servers of a cluster share.
+    pub fn take_keys_of(&self, other: &Self) {
+        std::fs::create_dir_all(self.data_dir().join("pki")).expect("a folder in a new folder");
+        for name in SHARED_KEYS {
+            let copied = std::fs::copy(other.data_dir().join(name), self.data_dir().join(name));
+            copied.unwrap_or_else(|error| panic!("copy {name}: {error}"));
+        }
+    }
+
     fn on(disk_mebibytes: Option<u32>, more: &[&str]) -> Self {
+        let mut node = Self::not_started(disk_mebibytes, more);
+        node.start_again();
+        for tag in 1..=2 {
+            node.import(&format!("localhost/hello:{tag}"));
+        }
+        node
+    }
+
+    fn not_started(disk_mebibytes: Option<u32>, more: &[&str]) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let folder = tempfile::Builder::new().prefix("knarr-test-").tempdir().expect("a temporary folder");
         let cgroup = format!("/knarr-test-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
@@ -79,12 +114,7 @@ impl Node {
         }
         let holder = hold(&flags, true);
         let more = more.iter().map(|flag| (*flag).to_owned()).collect();
-        let mut node = Self { folder, cgroup, process: None, holder, flags, more };
-        node.start_again();
-        for tag in 1..=2 {
-            node.import(&format!("localhost/hello:{tag}"));
-        }
-        node
+        Self { folder, cgroup, process: None, holder, flags, more, address: "172.30.0.2".to_owned() }
     }
 
     /// Starts the daemon on what it left, and returns when the node is ready.
@@ -197,8 +227,8 @@ impl Node {
     }
 
     /// The address by which other nodes reach this one.
-    pub fn address(&self) -> &'static str {
-        "172.30.0.2"
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     fn log_file(&self) -> PathBuf {

@@ -113,6 +113,25 @@ impl EtcdCluster {
         Network::of(self.switch.holder.id())
     }
 
+    /// Brings this end of a cable, which lies in the network of a process, to where the clients are.
+    pub(crate) fn plug(&self, process: u32, end: &str, called: &str) {
+        let taken = format!("ip link set {end} netns {} name {called}", self.switch.holder.id());
+        let enter = ["nsenter", &format!("--target={process}"), "--net", "--", "sh", "-ec", &taken];
+        let moved = Command::new(enter[0]).args(&enter[1..]).output().expect("nsenter can be started");
+        assert!(moved.status.success(), "{taken}: {}", String::from_utf8_lossy(&moved.stderr));
+        self.switch.run(&format!("ip link set {called} master br0 up"));
+    }
+
+    /// Whoever is at that cable reaches nobody, and nobody is told so.
+    pub fn unplug(&self, called: &str) {
+        self.switch.run(&format!("ip link set {called} down"));
+    }
+
+    /// The cable is back.
+    pub fn plug_again(&self, called: &str) {
+        self.switch.run(&format!("ip link set {called} up"));
+    }
+
     /// Who leads, by asking the members that run and are reached.
     #[track_caller]
     pub fn leader(&self) -> usize {
