@@ -16,7 +16,8 @@ const MANAGER: &str = "knarr";
 pub(crate) const DNS_SLICE: &str = "kube-dns";
 
 /// Labels of the slices in which the DNS of servers stand.
-pub(crate) const DNS_SELECTOR: &str = "endpointslice.kubernetes.io/managed-by=knarr,kubernetes.io/service-name=kube-dns";
+pub(crate) const DNS_SELECTOR: &str =
+    "endpointslice.kubernetes.io/managed-by=knarr,kubernetes.io/service-name=kube-dns";
 /// Whose DNS it is: the address at which that server's API is reached.
 pub(crate) const SERVER_ANNOTATION: &str = "knarr.io/server";
 
@@ -37,10 +38,7 @@ pub(crate) async fn install_dns(
     // What servers wrote before the cluster was moved to etcd, or from there.
     let stale = if slice == DNS_SLICE { "metadata.name!=kube-dns" } else { "metadata.name=kube-dns" };
     let selectors = form_urlencoded::Serializer::new(String::new())
-        .append_pair(
-            "labelSelector",
-            DNS_SELECTOR,
-        )
+        .append_pair("labelSelector", DNS_SELECTOR)
         .append_pair("fieldSelector", stale)
         .finish();
     let path = format!("/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices?{selectors}", DNS_ACCOUNT.0);

@@ -13,11 +13,8 @@ use crate::addons::{DNS_ACCOUNT, DNS_SELECTOR, SERVER_ANNOTATION};
 pub(crate) fn start(client: Client, tasks: &Tasks) {
     let informers = Informers::new(client.clone(), tasks.clone());
     let of_dns = Scope { namespace: DNS_ACCOUNT.0.to_owned(), labels: DNS_SELECTOR.to_owned(), ..Scope::default() };
-    let of_servers = Scope {
-        namespace: "default".to_owned(),
-        fields: "metadata.name=kubernetes".to_owned(),
-        ..Scope::default()
-    };
+    let of_servers =
+        Scope { namespace: "default".to_owned(), fields: "metadata.name=kubernetes".to_owned(), ..Scope::default() };
     let (slices, servers) = (informers.watch_scoped(of_dns), informers.watch_scoped(of_servers));
     run(tasks, DnsEndpoints { client, slices, servers }, 1);
 }

@@ -123,7 +123,12 @@ impl Etcd {
     /// The same by a user who has this token.
     #[track_caller]
     pub fn call_as(&self, token: &str, method: &str, body: &Value) -> Value {
-        self.member.call_as(token, method, body)
+        self.try_call_as(token, method, body).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// The same where it may be refused.
+    pub fn try_call_as(&self, token: &str, method: &str, body: &Value) -> Result<Value, String> {
+        self.member.try_call_as(token, method, body)
     }
 
     /// Keys and values as the gateway wants them.

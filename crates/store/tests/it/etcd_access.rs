@@ -134,8 +134,15 @@ fn guarded(flags: &[&str]) -> Etcd {
         let perm = json!({"permType": kind, "key": key, "range_end": range_end});
         member.call("auth/role/grant", &json!({"name": role, "perm": perm}));
     }
+    let perm = json!({"permType": "READWRITE", "key": Etcd::base64(b"compact_rev_key")});
+    member.call("auth/role/grant", &json!({"name": "cluster", "perm": perm}));
     member.call("auth/enable", &json!({}));
     member
+}
+
+fn token_of_root(member: &Etcd) -> String {
+    let root = member.call("auth/authenticate", &json!({"name": "root", "password": "root"}));
+    root["token"].as_str().unwrap().to_owned()
 }
 
 fn password_file(text: &str) -> (tempfile::TempDir, PathBuf) {
@@ -151,12 +158,23 @@ async fn a_user_logs_in_and_no_other_is_let_in() {
     let (_folder, file) = password_file(&format!("{PASSWORD}\n"));
     let plain = with(&member, None);
     let user = |login| EtcdConfig { login: Some(login), ..plain.clone() };
-    let right = user(login(EtcdPassword::File(file)));
+    let right = EtcdConfig { compact_every: Some(Duration::from_millis(200)), ..user(login(EtcdPassword::File(file))) };
     let store = Store::connect(right).await.unwrap();
     let mut watch = store.watch(b"", store.revision()).unwrap();
     store.commit(Write::put(&b"k"[..], "v")).await.unwrap();
     assert_eq!(watch.next().await.unwrap()[0].current.as_ref().unwrap().value, "v");
     assert_eq!(store.current().await.unwrap().get(b"k").unwrap().value, "v");
+
+    // All that a server needs may be done, and nothing is complained of.
+    let token = token_of_root(&member);
+    let old = json!({"key": Etcd::base64(b"/test/k"), "revision": "1"});
+    eventually("history is compacted", async || {
+        store.commit(Write::put(&b"k"[..], "v")).await.unwrap();
+        member.try_call_as(&token, "kv/range", &old).is_err_and(|error| error.contains("has been compacted"))
+    })
+    .await;
+    let etcd = store.health().etcd.unwrap();
+    assert!(etcd.is_well() && etcd.trouble.is_none(), "{etcd:?}");
 
     let wrong = refused(user(login(EtcdPassword::Given("not-it-2".into())))).await;
     assert!(matches!(wrong, ConnectError::Hopeless(EtcdTrouble::Refused { .. })), "{wrong:?}");
@@ -199,9 +217,7 @@ async fn a_login_is_renewed() {
     let many = futures::future::join_all((0..50).map(|n| put(n.to_string()))).await;
     assert_eq!(many.len(), 50);
     // Whoever changes users makes all tokens old.
-    let root = member.call("auth/authenticate", &json!({"name": "root", "password": "root"}));
-    let token = root["token"].as_str().unwrap().to_owned();
-    member.call_as(&token, "auth/user/changepw", &json!({"name": "knarr", "password": "another-9"}));
+    member.call_as(&token_of_root(&member), "auth/user/changepw", &json!({"name": "knarr", "password": "another-9"}));
     std::fs::write(&file, "another-9").unwrap();
     put("changed".to_owned()).await;
     // A member that starts knows no token of before.

@@ -111,10 +111,8 @@ impl Member {
         self.try_call_with(&[], method, body)
     }
 
-    #[track_caller]
-    pub(super) fn call_as(&self, token: &str, method: &str, body: &Value) -> Value {
-        let header = format!("Authorization: {token}");
-        self.try_call_with(&["-H", &header], method, body).unwrap_or_else(|error| panic!("{method}: {error}"))
+    pub(super) fn try_call_as(&self, token: &str, method: &str, body: &Value) -> Result<Value, String> {
+        self.try_call_with(&["-H", &format!("Authorization: {token}")], method, body)
     }
 
     fn try_call_with(&self, words: &[&str], method: &str, body: &Value) -> Result<Value, String> {
