@@ -17,6 +17,9 @@ pub(crate) enum Token {
         /// What it is for
         #[arg(long, default_value = "", value_name = "TEXT")]
         description: String,
+        /// Only for this node, which may be known already: lets a node in again whose certificate has ended
+        #[arg(long, value_name = "NAME")]
+        node: Option<String>,
         #[command(flatten)]
         place: Place,
     },
@@ -47,9 +50,10 @@ pub(crate) struct Place {
 impl Token {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self {
-            Self::Create { ttl, description, place } => {
+            Self::Create { ttl, description, node, place } => {
                 let life = duration(&ttl)?;
-                let token = run::to_end(supervisor::create_token(&place.data_dir, life, &description))?;
+                let made = supervisor::create_token(&place.data_dir, life, &description, node.as_deref());
+                let token = run::to_end(made)?;
                 println!("{}", token.reveal());
                 Ok(())
             }

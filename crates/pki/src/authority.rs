@@ -7,15 +7,14 @@ use std::{
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType,
+    KeyUsagePurpose, PublicKeyData, SanType,
 };
 
 use crate::{PkiError, SigningRequest};
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Authorities outlive every node they are likely to meet.
 const AUTHORITY_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
-/// Leaves are renewed when a third of this is left, at every start and daily.
+/// Leaves are renewed when a third of this is left, at every start and while the server runs.
 pub(crate) const LEAF_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Certificates are valid from a little before they are made, for peers whose clock is behind.
 const BACKDATED: Duration = Duration::from_secs(5 * 60);
@@ -107,14 +106,17 @@ impl Authority {
         Self::self_signed(common_name, key).map_err(failed)
     }
 
+    /// One for a key that was made before.
+    pub(crate) fn of_key(common_name: &str, key_pem: &str) -> Result<Self, PkiError> {
+        let failed = |source| PkiError::Issue { name: common_name.to_owned(), source };
+        let key = KeyPair::from_pem(key_pem).map_err(failed)?;
+        Self::self_signed(common_name, key).map_err(failed)
+    }
+
     fn self_signed(common_name: &str, key: KeyPair) -> Result<Self, rcgen::Error> {
-        let mut params = CertificateParams::new(Vec::new())?;
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name = DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, common_name);
-        params.key_usages =
-            vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        set_validity(&mut params, AUTHORITY_LIFETIME);
+        let mut name = DistinguishedName::new();
+        name.push(DnType::CommonName, common_name);
+        let params = authority_params(name)?;
         let certificate_pem = params.self_signed(&key)?.pem();
         let pair = Pair { certificate_pem, key_pem: key.serialize_pem() };
         Ok(Self { issuer: Issuer::new(params, key), pair })
@@ -134,6 +136,18 @@ impl Authority {
 
     pub(crate) fn pair(&self) -> &Pair {
         &self.pair
+    }
+
+    /// SHA-256 of the public key, in hexadecimal digits: what stays of an authority when its certificate is renewed.
+    pub fn key_hash(&self) -> String {
+        let digest = ring::digest::digest(&ring::digest::SHA256, &self.issuer.key().subject_public_key_info());
+        digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Whether a certificate is of this authority's key.
+    pub fn has_key_of(&self, certificate_pem: &str) -> bool {
+        let Ok((_, pem)) = x509_parser::pem::parse_x509_pem(certificate_pem.as_bytes()) else { return false };
+        pem.parse_x509().is_ok_and(|other| other.public_key().raw == self.issuer.key().subject_public_key_info())
     }
 
     /// Signs a certificate for the key of a request. What it says is `leaf`, which the caller has checked.
@@ -158,9 +172,17 @@ impl Authority {
     }
 }
 
+pub(crate) fn authority_params(name: DistinguishedName) -> Result<CertificateParams, rcgen::Error> {
+    let mut params = CertificateParams::new(Vec::new())?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name = name;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    set_validity(&mut params, AUTHORITY_LIFETIME);
+    Ok(params)
+}
+
 fn set_validity(params: &mut CertificateParams, lifetime: Duration) {
     let now = SystemTime::now();
     params.not_before = (now - BACKDATED).into();
     params.not_after = (now + lifetime).into();
-    debug_assert!(lifetime > DAY, "renewal runs daily");
 }

@@ -10,6 +10,13 @@ pub enum PkiError {
     Unusable { what: &'static str, path: PathBuf, reason: String },
     #[error("{}: the certificate and the key beside it do not belong together; restore both from a backup", path.display())]
     Mismatch { path: PathBuf },
+    #[error(
+        "{} ended on {to} and was signed by somebody else: have it renewed there, for the same key, and put it in its place",
+        path.display()
+    )]
+    Ended { path: PathBuf, to: String },
+    #[error("{} begins on {from} only: the clock of this machine is wrong", path.display())]
+    Unborn { path: PathBuf, from: String },
     #[error("make a certificate for {name}: {source}")]
     Issue { name: String, source: rcgen::Error },
     #[error("{what} is no valid PEM: {reason}")]

@@ -1,10 +1,11 @@
 //! The folder that keeps keys and certificates, laid out as kubeadm lays out its own: `ca.crt`, `ca.key`,
-//! `apiserver.crt`, … Whatever a crash leaves half done is completed or made anew at the next start.
+//! `apiserver.crt`, … A certificate and its key change at once: both are written to one file first (`apiserver.pair`),
+//! and whoever opens the folder after a crash goes on from that.
 
 use std::{
     fs,
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -14,7 +15,14 @@ use x509_parser::{
     prelude::{FromDer, X509Certificate},
 };
 
-use crate::{Authority, Leaf, Pair, PkiError, TokenKey, authority::LEAF_LIFETIME, subject_of, tls};
+use crate::{
+    Authority, Leaf, Pair, PkiError, TokenKey, is_due,
+    renewal::{self, Age},
+    subject_of, tls,
+};
+
+/// Between the key and the certificate where both lie in one file.
+const SEPARATOR: &str = "# The certificate of this key:\n";
 
 /// A folder of mode 0700 with keys of mode 0600.
 #[derive(Clone, Debug)]
@@ -33,27 +41,30 @@ impl Folder {
         self.dir.join(file)
     }
 
-    /// The authority of this name, made if there is none. One that is there but unusable is an error, never
-    /// replaced: everything it has issued would become worthless.
+    /// The authority of this name, made if there is none, and with a new certificate if its own ends. One that is there
+    /// but unusable is an error, never replaced: everything it has issued would become worthless.
     pub fn authority(&self, name: &str, common_name: &str) -> Result<Authority, PkiError> {
+        self.complete(name)?;
         let (certificate, key) = self.files(name);
+        let unusable = |path: &Path, reason: String| {
+            let path = path.to_owned();
+            PkiError::Unusable { what: "certificate authority", path, reason }
+        };
         match (read(&certificate)?, read(&key)?) {
             (Some(certificate_pem), Some(key_pem)) => {
                 let pair = Pair { certificate_pem, key_pem };
                 tls::certified_key(&pair).map_err(|_| PkiError::Mismatch { path: certificate.clone() })?;
-                Authority::from_pair(pair).map_err(|e| PkiError::Unusable {
-                    what: "certificate authority",
-                    path: certificate,
-                    reason: e.to_string(),
-                })
+                let pair = self.in_time(name, pair)?;
+                Authority::from_pair(pair).map_err(|e| unusable(&certificate, e.to_string()))
             }
-            (Some(_), None) => Err(PkiError::Unusable {
-                what: "certificate authority",
-                path: certificate,
-                reason: format!("its key {} is missing", key.display()),
-            }),
-            // A key without a certificate is what a crash between the two writes below leaves.
-            (None, _) => {
+            (Some(_), None) => Err(unusable(&certificate, format!("its key {} is missing", key.display()))),
+            // With the same key all it has issued stays good.
+            (None, Some(key_pem)) => {
+                let authority = Authority::of_key(common_name, &key_pem).map_err(|e| unusable(&key, e.to_string()))?;
+                self.write_pair(name, authority.pair())?;
+                Ok(authority)
+            }
+            (None, None) => {
                 let authority = Authority::generate(common_name)?;
                 self.write_pair(name, authority.pair())?;
                 Ok(authority)
@@ -61,9 +72,27 @@ impl Folder {
         }
     }
 
+    /// The authority, renewed if it is due.
+    fn in_time(&self, name: &str, pair: Pair) -> Result<Pair, PkiError> {
+        let path = || self.files(name).0;
+        match renewal::age(&pair.certificate_pem) {
+            Some(Age::Unborn(from)) => Err(PkiError::Unborn { path: path(), from: date(from) }),
+            Some(Age::Due(to)) => match renewal::renewed(&pair) {
+                Some(renewed) => {
+                    self.write_pair(name, &renewed)?;
+                    Ok(renewed)
+                }
+                None if to < since_epoch() => Err(PkiError::Ended { path: path(), to: date(to) }),
+                None => Ok(pair),
+            },
+            _ => Ok(pair),
+        }
+    }
+
     /// A certificate of this name from `authority`, saying what `leaf` says: the one at hand while it does and is
     /// not due for renewal, else a new one.
     pub fn leaf(&self, name: &str, authority: &Authority, leaf: &Leaf) -> Result<Pair, PkiError> {
+        self.complete(name)?;
         let (certificate, key) = self.files(name);
         if let (Some(certificate_pem), Some(key_pem)) = (read(&certificate)?, read(&key)?) {
             let pair = Pair { certificate_pem, key_pem };
@@ -92,6 +121,7 @@ impl Folder {
 
     /// The pair of this name; none when a part is missing or they do not belong together.
     pub fn pair(&self, name: &str) -> Result<Option<Pair>, PkiError> {
+        self.complete(name)?;
         let (certificate, key) = self.files(name);
         let (Some(certificate_pem), Some(key_pem)) = (read(&certificate)?, read(&key)?) else { return Ok(None) };
         let pair = Pair { certificate_pem, key_pem };
@@ -115,11 +145,23 @@ impl Folder {
         (self.path(&format!("{name}.crt")), self.path(&format!("{name}.key")))
     }
 
-    /// The key first: a certificate without its key would look like damage.
+    /// What is written beside first is the new pair from the moment it has its name.
     fn write_pair(&self, name: &str, pair: &Pair) -> Result<(), PkiError> {
-        let (certificate, key) = self.files(name);
-        write(&key, pair.key_pem.as_bytes(), 0o600)?;
-        write(&certificate, pair.certificate_pem.as_bytes(), 0o644)
+        let whole = format!("{}{SEPARATOR}{}", pair.key_pem, pair.certificate_pem);
+        write(&self.path(&format!("{name}.pair")), whole.as_bytes(), 0o600)?;
+        self.complete(name)
+    }
+
+    /// Ends a change that a crash has interrupted. Doing so twice is the same as once.
+    fn complete(&self, name: &str) -> Result<(), PkiError> {
+        let whole = self.path(&format!("{name}.pair"));
+        let Some(text) = read(&whole)? else { return Ok(()) };
+        if let Some((key_pem, certificate_pem)) = text.split_once(SEPARATOR) {
+            let (certificate, key) = self.files(name);
+            write(&key, key_pem.as_bytes(), 0o600)?;
+            write(&certificate, certificate_pem.as_bytes(), 0o644)?;
+        }
+        fs::remove_file(&whole).map_err(io_error("remove", &whole))
     }
 }
 
@@ -129,12 +171,9 @@ fn is_current(pair: &Pair, authority: &Authority, leaf: &Leaf) -> bool {
     let Ok((_, certificate)) = X509Certificate::from_der(der) else { return false };
     let Ok((_, ca)) = x509_parser::pem::parse_x509_pem(authority.certificate_pem().as_bytes()) else { return false };
     let Ok(ca) = ca.parse_x509() else { return false };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
-    let left = certificate.validity().not_after.timestamp() - now;
     let subject = subject_of(der);
     certificate.verify_signature(Some(ca.public_key())).is_ok()
-        && left > LEAF_LIFETIME.as_secs() as i64 / 3
-        && certificate.validity().not_before.timestamp() <= now
+        && !is_due(&pair.certificate_pem)
         && subject.is_some_and(|s| {
             s.common_name == leaf.common_name && s.organizations == Vec::from_iter(leaf.organization.clone())
         })
@@ -156,6 +195,14 @@ fn has_names(certificate: &X509Certificate<'_>, leaf: &Leaf) -> bool {
     leaf.dns_names.iter().all(has_dns) && leaf.addresses.iter().all(has_address)
 }
 
+fn since_epoch() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
+}
+
+fn date(since_epoch: i64) -> String {
+    x509_parser::time::ASN1Time::from_timestamp(since_epoch).map_or_else(|_| String::new(), |time| time.to_string())
+}
+
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PkiError {
     move |source| PkiError::Io { action, path: path.to_owned(), source }
 }
@@ -172,7 +219,8 @@ fn read(path: &Path) -> Result<Option<String>, PkiError> {
 
 /// Writes beside, syncs and renames, so that a reader sees the old file or the new one.
 fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), PkiError> {
-    let beside = path.with_extension("new");
+    // Every file has its own: what a crash leaves of a certificate is readable by all, and no place for a key.
+    let beside = path.with_added_extension("new");
     let mut file = fs::OpenOptions::new()
         .write(true)
         .create(true)
@@ -180,6 +228,7 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), PkiError> {
         .mode(mode)
         .open(&beside)
         .map_err(io_error("write", &beside))?;
+    file.set_permissions(fs::Permissions::from_mode(mode)).map_err(io_error("write", &beside))?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io_error("write", &beside))?;
     fs::rename(&beside, path).map_err(io_error("write", path))?;
     let dir = path.parent().unwrap_or(Path::new("."));

@@ -5,6 +5,7 @@ mod authority;
 mod error;
 mod folder;
 mod pinned;
+mod renewal;
 mod request;
 mod serving;
 mod subject;
@@ -15,7 +16,9 @@ pub use authority::{Authority, Leaf, Pair, Usage};
 pub use error::PkiError;
 pub use folder::Folder;
 pub use pinned::{Pinned, authority_hash};
-pub use request::{KeyAndRequest, SigningRequest, end_time, is_valid_now, organizations_asked_for, renewal_time};
+pub use request::{
+    KeyAndRequest, SigningRequest, end_time, is_begun, is_due, is_valid_now, organizations_asked_for, renewal_time,
+};
 pub use serving::ServingCertificate;
 pub use subject::{Subject, subject_of};
 pub use tls::{client_config, renewable_client_config, server_config};

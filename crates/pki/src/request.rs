@@ -120,6 +120,19 @@ pub fn renewal_time(certificate_pem: &str) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
+/// Whether a certificate is to be renewed at this moment. One from the future was made before the clock was set back.
+pub fn is_due(certificate_pem: &str) -> bool {
+    let is_early = |due: SystemTime| SystemTime::now() < due;
+    !is_begun(certificate_pem) || !renewal_time(certificate_pem).is_some_and(is_early)
+}
+
+/// Whether the life of a certificate has begun, if it can be read.
+pub fn is_begun(certificate_pem: &str) -> bool {
+    let Ok((_, pem)) = x509_parser::pem::parse_x509_pem(certificate_pem.as_bytes()) else { return false };
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
+    pem.parse_x509().is_ok_and(|certificate| certificate.validity().not_before.timestamp() <= now)
+}
+
 /// When the life of a certificate ends. None when it cannot be read.
 pub fn end_time(certificate_pem: &str) -> Option<SystemTime> {
     let (_, pem) = x509_parser::pem::parse_x509_pem(certificate_pem.as_bytes()).ok()?;

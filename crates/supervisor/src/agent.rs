@@ -38,17 +38,17 @@ pub async fn agent(config: AgentConfig) -> anyhow::Result<Running> {
     let (host, port) = host_and_port(&server)?;
     let pid_file = PidFile::write(&node.data_dir)?;
     let certificates = Arc::new(NodeCertificates::open(node.data_dir.join("pki"), &node.name, node.address)?);
+    certificates.check_clock()?;
     let tasks = Tasks::new();
     let (authority, pair) = match (certificates.authority()?, certificates.pair(Purpose::Client)?) {
         (Some(authority), Some(pair)) => (authority, pair),
         _ => {
-            let token = token.context(
-                "this node has not joined yet: give it a --token; `knarr token create` on the server prints one",
-            )?;
+            let Some(token) = token else { bail!(certificates.why_a_token()?) };
             let authority = authority_of(&host, port, &token).await?;
             let bootstrap = bootstrap_client(&server, &authority, &token).await?;
-            let pair = certificates.ask(Purpose::Client, &bootstrap).await.map_err(|error| explain(error, &server))?;
+            // Before the pair: a node has joined as soon as it has that.
             certificates.keep_authority(&authority)?;
+            let pair = certificates.ask(Purpose::Client, &bootstrap).await.map_err(|error| explain(error, &server))?;
             tracing::info!(server, node = node.name, "joined");
             (authority, pair)
         }

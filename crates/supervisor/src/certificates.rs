@@ -4,7 +4,7 @@
 use std::{
     net::IpAddr,
     sync::{Arc, OnceLock},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::Context;
@@ -13,8 +13,13 @@ use pki::{Authority, Folder, Leaf, Pair, ServingCertificate, TokenKey};
 
 use crate::{ApiServerConfig, config::NodeConfig};
 
-/// Certificates are looked at so often; those due are made anew.
-const RENEWAL: Duration = Duration::from_secs(24 * 60 * 60);
+/// Certificates are looked at so often, however far off their end is: the clock may be set, as on machines that boot
+/// without one, and a machine may have slept for a year.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// Renewal that failed is tried again after this time.
+const RENEWAL_RETRY: Duration = Duration::from_secs(10 * 60);
+/// When an authority has less than this left, the next start renews it.
+const AUTHORITY_LEFT: Duration = Duration::from_secs(2 * 365 * 24 * 60 * 60);
 const ADMIN: &str = "kubernetes-admin";
 
 /// The keys of a control plane.
@@ -74,15 +79,15 @@ impl Certificates {
     }
 
     /// Writes the administrator's kubeconfig, readable by its owner alone.
-    pub(crate) fn write_kubeconfig(&self, config: &ApiServerConfig) -> anyhow::Result<()> {
+    pub(crate) fn write_kubeconfig(&self, config: &ApiServerConfig, admin: &Pair) -> anyhow::Result<()> {
         let host = match config.bind_address {
             address if address.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
             address => address,
         };
         let server = format!("https://{}", std::net::SocketAddr::new(host, config.secure_port));
         let credentials = client::kubeconfig::Credentials::Certificate {
-            certificate_pem: self.admin.certificate_pem.clone(),
-            key_pem: self.admin.key_pem.clone(),
+            certificate_pem: admin.certificate_pem.clone(),
+            key_pem: admin.key_pem.clone(),
         };
         let kubeconfig = client::kubeconfig::single("knarr", &server, self.ca_pem(), ADMIN, credentials);
         client::kubeconfig::write(&config.kubeconfig, &kubeconfig)?;
@@ -93,12 +98,28 @@ impl Certificates {
     pub(crate) fn keep_fresh(self: Arc<Self>, config: ApiServerConfig, tasks: &Tasks) {
         tasks.spawn("certificate-renewal", async move {
             loop {
-                tokio::time::sleep(RENEWAL).await;
-                if let Err(error) = self.renew(&config) {
-                    tracing::error!(error = format!("{error:#}"), "certificates could not be renewed");
+                tokio::time::sleep(LOOK_EVERY).await;
+                if !self.is_due() {
+                    continue;
+                }
+                match self.renew(&config) {
+                    Ok(()) => tracing::info!("certificates renewed"),
+                    Err(error) => {
+                        tracing::error!(error = format!("{error:#}"), "certificates could not be renewed");
+                        tokio::time::sleep(RENEWAL_RETRY).await;
+                    }
                 }
             }
         });
+    }
+
+    /// Whether any leaf in use is to be made anew, or is not there as it should.
+    fn is_due(&self) -> bool {
+        let of_node = self.kubelet_serving.get().map(|_| "kubelet");
+        ["apiserver", "admin", "apiserver-kubelet-client"].into_iter().chain(of_node).any(|name| {
+            let pair = self.folder.pair(name).ok().flatten();
+            pair.is_none_or(|pair| pki::is_due(&pair.certificate_pem))
+        })
     }
 
     fn renew(&self, config: &ApiServerConfig) -> anyhow::Result<()> {
@@ -109,8 +130,15 @@ impl Certificates {
         }
         let client = self.folder.leaf("apiserver-kubelet-client", &self.kubelet_ca, &kubelet_client_leaf())?;
         self.kubelet_client.replace(&client)?;
-        self.folder.leaf("admin", &self.ca, &Leaf::client(ADMIN, Some("system:masters")))?;
-        self.write_kubeconfig(config)
+        let admin = self.folder.leaf("admin", &self.ca, &Leaf::client(ADMIN, Some("system:masters")))?;
+        self.write_kubeconfig(config, &admin)?;
+        for (file, authority) in [("ca.crt", &self.ca), ("kubelet-ca.crt", &self.kubelet_ca)] {
+            let ends = pki::end_time(authority.certificate_pem());
+            if ends.is_none_or(|ends| ends < SystemTime::now() + AUTHORITY_LEFT) {
+                tracing::warn!(file, "the certificate of an authority ends within two years: a start renews it");
+            }
+        }
+        Ok(())
     }
 }
 

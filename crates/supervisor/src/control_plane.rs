@@ -57,7 +57,7 @@ impl ControlPlane {
         let server =
             ApiServer::start(server_config(&config, &certificates)?, registry, &gate, tasks.shutdown()).await?;
         server.register_metrics(controller_runtime::register_metrics);
-        certificates.write_kubeconfig(&config)?;
+        certificates.write_kubeconfig(&config, &certificates.admin)?;
         let serving = server.clone();
         tasks.spawn_graceful("apiserver", |stop| listener.serve(serving, stop));
         certificates.clone().keep_fresh(config, tasks);

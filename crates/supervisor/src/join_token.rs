@@ -13,6 +13,8 @@ use crate::addons::BOOTSTRAPPERS;
 const VERSION: &str = "K1";
 const NAMESPACE: &str = "kube-system";
 const NAME_PREFIX: &str = "bootstrap-token-";
+/// The group of tokens for one node; its name follows.
+const FOR_NODE: &str = "system:bootstrappers:knarr:node:";
 const TYPE: &str = "bootstrap.kubernetes.io/token";
 const ALPHABET: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 
@@ -68,8 +70,18 @@ pub struct ListedToken {
     pub description: String,
 }
 
-/// Makes a token on the server whose data are in this folder. A life of zero is one without end.
-pub async fn create_token(data_dir: &Path, life: Duration, description: &str) -> anyhow::Result<JoinToken> {
+/// Makes a token on the server whose data are in this folder. A life of zero is one without end. One for a node is good
+/// for that node only, and lets it in again where it is known already.
+pub async fn create_token(
+    data_dir: &Path,
+    life: Duration,
+    description: &str,
+    node: Option<&str>,
+) -> anyhow::Result<JoinToken> {
+    if let Some(node) = node {
+        let wrong = apimachinery::validation::dns1123_subdomain(node);
+        ensure!(wrong.is_empty(), "{node:?} is no name of a node: {}", wrong.join(", "));
+    }
     let client = administrator(data_dir).await?;
     let path = data_dir.join("pki").join("ca.crt");
     let ca = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
@@ -78,7 +90,7 @@ pub async fn create_token(data_dir: &Path, life: Duration, description: &str) ->
         ("token-id", token.id.clone()),
         ("token-secret", token.secret.clone()),
         ("usage-bootstrap-authentication", "true".to_owned()),
-        ("auth-extra-groups", BOOTSTRAPPERS.to_owned()),
+        ("auth-extra-groups", groups(node)),
     ]);
     if !life.is_zero() {
         let end = Timestamp::from_second(Timestamp::now().as_second().saturating_add_unsigned(life.as_secs()))
@@ -96,6 +108,11 @@ pub async fn create_token(data_dir: &Path, life: Duration, description: &str) ->
     };
     client.namespaced::<Secret>(NAMESPACE).create(&PostParams::default(), &secret).await.context("store the token")?;
     Ok(token)
+}
+
+/// The signer of certificates knows by them what a token is for.
+fn groups(node: Option<&str>) -> String {
+    node.map_or_else(|| BOOTSTRAPPERS.to_owned(), |node| format!("{BOOTSTRAPPERS},{FOR_NODE}{node}"))
 }
 
 /// The tokens of the server whose data are in this folder, the expired ones too.

@@ -24,8 +24,8 @@ const SIGNING_LIMIT: Duration = Duration::from_secs(60);
 const RENEWAL_RETRY: Duration = Duration::from_secs(30);
 /// However short a certificate's life, they are not renewed more often than this.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(5);
-/// The clock may be set while we sleep, so no sleep is longer.
-const LONGEST_SLEEP: Duration = Duration::from_secs(60 * 60);
+/// The clock may be set while we sleep, and the machine may sleep too, so no sleep is longer.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Purpose {
@@ -83,6 +83,38 @@ impl NodeCertificates {
         Ok(pair.filter(|pair| pki::is_valid_now(&pair.certificate_pem)))
     }
 
+    /// How a node whose certificate ended is let in again.
+    fn join_again(&self) -> String {
+        format!(
+            "start the agent with a --token once more, which `knarr token create --node {}` on the server prints; the node \
+             keeps its subnet and its pods",
+            self.node
+        )
+    }
+
+    /// Why there is no pair to speak to the server with, and what is to be done.
+    pub(crate) fn why_a_token(&self) -> anyhow::Result<String> {
+        Ok(match self.folder.pair(Purpose::Client.file())?.filter(|_| matches!(self.authority(), Ok(Some(_)))) {
+            Some(pair) => {
+                let end = date(pki::end_time(&pair.certificate_pem));
+                format!("the certificate of this node ended on {end}, while it was not renewed: {}", self.join_again())
+            }
+            None => "this node has not joined yet: give it a --token; `knarr token create` on the server prints one"
+                .to_owned(),
+        })
+    }
+
+    /// Fails if the clock stands before the certificate was made: then nobody's certificates can be judged.
+    pub(crate) fn check_clock(&self) -> anyhow::Result<()> {
+        match self.folder.pair(Purpose::Client.file())? {
+            Some(pair) if !pki::is_begun(&pair.certificate_pem) => bail!(
+                "the clock of this machine is wrong: it is {} here, and the certificate of this node was made later",
+                date(Some(SystemTime::now()))
+            ),
+            _ => Ok(()),
+        }
+    }
+
     fn leaf(&self, purpose: Purpose) -> Leaf {
         let name = format!("system:node:{}", self.node);
         let mut leaf = match purpose {
@@ -125,6 +157,16 @@ impl NodeCertificates {
                         pair = new;
                         tokio::time::sleep(RENEWAL_PAUSE).await;
                     }
+                    Err(error) if matches!(purpose, Purpose::Client) && !pki::is_valid_now(&pair.certificate_pem) => {
+                        let (ended, error) = (date(pki::end_time(&pair.certificate_pem)), format!("{error:#}"));
+                        tracing::error!(
+                            ended,
+                            error,
+                            "the certificate of this node has ended: {}",
+                            certificates.join_again()
+                        );
+                        tokio::time::sleep(RENEWAL_RETRY).await;
+                    }
                     Err(error) => {
                         tracing::error!(?purpose, error = format!("{error:#}"), "the certificate could not be renewed");
                         tokio::time::sleep(RENEWAL_RETRY).await;
@@ -133,6 +175,12 @@ impl NodeCertificates {
             }
         });
     }
+}
+
+/// For people.
+fn date(time: Option<SystemTime>) -> String {
+    let time = time.and_then(|time| jiff::Timestamp::try_from(time).ok());
+    time.map_or_else(|| "a day that cannot be read".to_owned(), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
 }
 
 /// Makes a request and waits for its certificate.

@@ -5,6 +5,8 @@ use pki::{Leaf, SigningRequest, Usage};
 
 const NODE_PREFIX: &str = "system:node:";
 const NODES: &str = "system:nodes";
+/// Groups of join tokens that are for one node, which may be there already; its name follows.
+const FOR_NODE: &str = "system:bootstrappers:knarr:node:";
 
 /// The signers there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,10 +130,20 @@ pub(super) fn judge(
     match signer {
         Signer::KubeletServing => serving(node, itself, asked, nodes),
         _ if itself => Verdict::AskFor("selfnodeclient"),
-        // Whoever has a token shall not become a node that others trust already.
-        _ if nodes.iter().any(|n| n.metadata.name.as_deref() == Some(node)) => {
-            Verdict::Deny(format!("there is a node {node:?} already: choose another name, or delete that node first"))
-        }
+        _ => bootstrap(node, spec, nodes),
+    }
+}
+
+/// Whoever has a token shall not become a node that others trust already, unless the token was made for that node.
+fn bootstrap(node: &str, spec: &CertificateSigningRequestSpec, nodes: &[Node]) -> Verdict {
+    let is_there = nodes.iter().any(|n| n.metadata.name.as_deref() == Some(node));
+    let mut of_token = spec.groups.iter().flatten().filter_map(|group| group.strip_prefix(FOR_NODE));
+    match of_token.next() {
+        Some(other) if other != node => Verdict::Deny(format!("the token is for the node {other:?}, not for {node:?}")),
+        None if is_there => Verdict::Deny(format!(
+            "there is a node {node:?} already: choose another name, or delete that node first; if it is that node, join \
+             by a token of `knarr token create --node {node}`"
+        )),
         _ => Verdict::AskFor("nodeclient"),
     }
 }
@@ -205,6 +217,17 @@ mod tests {
         assert!(denied(ask("system:node:new", Some("system:masters"), &known)));
         assert!(denied(ask("admin", Some("system:nodes"), &known)));
         assert!(denied(ask("system:node:new", None, &known)));
+        // A token that was made for a node is for that node, whether it is there or not, and for no other.
+        let ask_for = |of_token: &str, name: &str| {
+            let mut spec = spec("system:bootstrap:abcdef", &usages);
+            spec.groups = Some(vec!["system:bootstrappers".to_owned(), format!("{FOR_NODE}{of_token}")]);
+            let name = format!("system:node:{name}");
+            judge(Signer::KubeletClient, &spec, &asked(&Leaf::client(name, Some("system:nodes"))), &known)
+        };
+        assert_eq!(ask_for("old", "old"), Verdict::AskFor("nodeclient"));
+        assert_eq!(ask_for("new", "new"), Verdict::AskFor("nodeclient"));
+        assert!(denied(ask_for("new", "old")));
+        assert!(denied(ask_for("old", "new")));
         let serves = judge(
             Signer::KubeletClient,
             &spec("system:bootstrap:abcdef", &["server auth", "client auth"]),

@@ -1,6 +1,8 @@
 //! Keys and certificates as a start, a restart and a crash leave them, and real handshakes with them.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod aged;
+
 use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
 
 use pki::{Claims, Folder, Leaf, PkiError, ServingCertificate, TokenError, TokenKey, client_config, server_config};
