@@ -6,11 +6,11 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use supervisor::{ControlError, Direction, Migration, StoreControl, check_snapshot};
+use supervisor::{ControlError, Direction, Migration, StoreControl};
 
 use crate::{datastore_settings::DatastoreSettings, run, settings::DEFAULT_DATA_DIR};
 
-use snapshot::Snapshot;
+use snapshot::{Snapshot, Storage};
 
 #[derive(Subcommand)]
 pub(crate) enum Store {
@@ -24,17 +24,22 @@ pub(crate) enum Store {
     Snapshot(Snapshot),
     /// Compare all checksums of the store's files, or of a snapshot; changes nothing
     Check {
-        /// A snapshot; the store itself if none is named
+        /// A file, or s3://BUCKET/FOLDER/NAME; the store itself if none is named
         #[arg(value_name = "SNAPSHOT")]
-        snapshot: Option<PathBuf>,
+        snapshot: Option<String>,
         #[command(flatten)]
         place: Place,
+        #[command(flatten)]
+        storage: Storage,
     },
     /// Move a cluster whose servers are stopped from a data folder to etcd, or back; compares all objects afterwards
     Migrate {
         /// Where to
-        #[arg(long, value_enum)]
-        to: Target,
+        #[arg(long, value_enum, required_unless_present = "give_up")]
+        to: Option<Target>,
+        /// End a move that was begun and not ended: everything is as it was before
+        #[arg(long, conflicts_with = "to")]
+        give_up: bool,
         /// File that says what is encrypted at rest, if the server has one [default: the data folder's own]
         #[arg(long, value_name = "FILE")]
         encryption_provider_config: Option<PathBuf>,
@@ -78,22 +83,20 @@ impl Store {
         match self {
             Self::Status { place } => status(&place),
             Self::Snapshot(snapshot) => snapshot.run(),
-            Self::Check { snapshot: Some(file), .. } => {
-                let found = check_snapshot(&file)?;
-                let (revision, keys, bytes) = (found.revision, found.keys, found.bytes);
-                println!("{} is whole: revision {revision}, {keys} keys, {bytes} bytes", file.display());
-                Ok(())
-            }
-            Self::Check { snapshot: None, place } => check(&place),
-            Self::Migrate { to, encryption_provider_config, datastore, place } => {
+            Self::Check { snapshot: Some(of), place, storage } => snapshot::check(&of, &place, storage),
+            Self::Check { snapshot: None, place, .. } => check(&place),
+            Self::Migrate { to, give_up, encryption_provider_config, datastore, place } => {
                 let datastore = datastore.config()?.context("--datastore-endpoint says which etcd is meant")?;
                 let direction = match to {
-                    Target::Etcd => Direction::ToEtcd,
-                    Target::Local => Direction::ToLocal,
+                    Some(Target::Local) => Direction::ToLocal,
+                    _ => Direction::ToEtcd,
                 };
                 let encryption = encryption_provider_config;
                 let migration = Migration { data_dir: place.data_dir, datastore, encryption, direction };
-                println!("{}", run::to_end(migration.run())?);
+                match give_up {
+                    true => println!("{}", run::to_end(migration.give_up())?),
+                    false => println!("{}", run::to_end(migration.run())?),
+                }
                 Ok(())
             }
             Self::Compact { place } => {

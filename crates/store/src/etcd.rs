@@ -219,7 +219,7 @@ impl Etcd {
         })?;
         let mut revision = current.revision();
         for kv in current.walk(b"", None) {
-            if self.seal().is_none_or(|seal| seal.seal(&kv.key, &kv.value).is_none()) {
+            if self.seal().is_none_or(|seal| !seal.concerns(&kv.key)) {
                 continue;
             }
             let (key, expected, value) = (kv.key.clone(), kv.mod_revision, kv.value.clone().into());

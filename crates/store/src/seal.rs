@@ -10,6 +10,11 @@ use bytes::Bytes;
 pub trait Seal: fmt::Debug + Send + Sync {
     /// What the disk gets instead of the value; `None`: the value itself. Called by the thread that writes.
     fn seal(&self, key: &[u8], value: &[u8]) -> Option<Vec<u8>>;
+    /// Whether values of this key may lie there otherwise than they are now sealed: those that are written anew when the
+    /// keys of the cipher change, also where the new form is the value itself.
+    fn concerns(&self, key: &[u8]) -> bool {
+        !key.is_empty()
+    }
     /// How many bytes longer than a value its sealed form is, at most.
     fn overhead(&self) -> usize;
     /// The value that was sealed for this key; what was not sealed is given back.

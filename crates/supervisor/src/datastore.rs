@@ -9,9 +9,9 @@ use anyhow::{Context, bail, ensure};
 use registry::{Resources, StorageForm, StorageMediaType};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use store::{EtcdConfig, EtcdIdentity, EtcdLogin, EtcdTls, Seal, Store, Write, WriteError};
+use store::{EtcdConfig, EtcdIdentity, EtcdLogin, EtcdTls, Seal, Snapshot, Store, Write, WriteError};
 
-use crate::{certificates::Certificates, store_control::store_dir};
+use crate::{certificates::Certificates, durable_file, migrate::Note, store_control::store_dir};
 
 /// Where the cluster is, if not in this server's data folder.
 #[derive(Clone, Debug)]
@@ -108,29 +108,43 @@ pub(crate) async fn connect(config: &DatastoreConfig, seal: Option<Arc<dyn Seal>
 /// Before a data folder gets keys of its own: if etcd holds a cluster already, this server needs that cluster's.
 pub(crate) async fn check_folder(config: &DatastoreConfig, data_dir: &Path, encryption: bool) -> anyhow::Result<()> {
     let local = store_dir(data_dir);
-    let needed = SHARED.iter().filter(|file| !(encryption && **file == "encryption.yaml"));
-    let missing: Vec<&str> = needed.copied().filter(|file| !data_dir.join(file).exists()).collect();
-    if missing.is_empty() && !local.exists() {
+    if missing(data_dir, encryption).is_empty() && !local.exists() {
         return Ok(());
     }
     let form = Arc::new(store::AsItIs);
     let store = Store::connect(EtcdConfig { form, ..config.etcd(None)? }).await.with_context(|| config.named())?;
     let snapshot = store.snapshot();
-    let held = snapshot.get(IDENTITY).is_some();
-    let (keys, empty) = (snapshot.count(ROOT), snapshot.count(ROOT) == 0);
     store.close().await;
     ensure!(
-        !local.exists() || !empty,
+        !local.exists() || snapshot.count(ROOT) > 0,
         "{} holds a cluster of its own and {} is empty: move it there by `knarr store migrate`, or move the folder \
          away to begin anew",
         local.display(),
         config.named()
     );
+    check_keys(&snapshot, config, data_dir, encryption)
+}
+
+/// The files of a data folder that all servers of a cluster share and that are not here.
+fn missing(data_dir: &Path, encryption: bool) -> Vec<&'static str> {
+    let needed = SHARED.iter().filter(|file| !(encryption && **file == "encryption.yaml"));
+    needed.copied().filter(|file| !data_dir.join(file).exists()).collect()
+}
+
+/// Fails if this folder lacks keys of the cluster that etcd holds.
+pub(crate) fn check_keys(
+    held: &Snapshot,
+    config: &DatastoreConfig,
+    data_dir: &Path,
+    encryption: bool,
+) -> anyhow::Result<()> {
+    let missing = missing(data_dir, encryption);
     ensure!(
-        !held || missing.is_empty(),
-        "{} holds a cluster of {keys} keys that other servers serve. Bring this server its keys first: copy from the \
+        held.get(IDENTITY).is_none() || missing.is_empty(),
+        "{} holds a cluster of {} keys that other servers serve. Bring this server its keys first: copy from the \
          data folder of one of them {} into {}",
         config.named(),
+        held.count(ROOT),
         missing.join(", "),
         data_dir.display()
     );
@@ -151,11 +165,21 @@ fn hash(text: &str) -> String {
 }
 
 impl Identity {
+    /// By the keys of the authorities: their certificates are renewed.
     fn of(certificates: &Certificates) -> Self {
+        Self {
+            certificate_authority: certificates.ca.key_hash(),
+            kubelet_authority: certificates.kubelet_ca.key_hash(),
+            service_account_key: hash(certificates.token_key.id()),
+        }
+    }
+
+    /// By their certificates, as it was written before they were renewed.
+    fn by_certificates(certificates: &Certificates) -> Self {
         Self {
             certificate_authority: hash(certificates.ca_pem()),
             kubelet_authority: hash(certificates.kubelet_ca_pem()),
-            service_account_key: hash(certificates.token_key.id()),
+            ..Self::of(certificates)
         }
     }
 }
@@ -169,6 +193,9 @@ pub(crate) async fn claim(
 ) -> anyhow::Result<()> {
     let own = Identity::of(certificates);
     let current = store.current().await.with_context(|| config.named())?;
+    if let Some(note) = Note::read(&current)? {
+        bail!(note.refusal(&config.prefix));
+    }
     let found = match current.get(IDENTITY) {
         Some(found) => found.value.clone(),
         None => {
@@ -181,7 +208,14 @@ pub(crate) async fn claim(
             }
         }
     };
-    let found: Identity = serde_json::from_slice(&found).context("the cluster's identity in etcd cannot be read")?;
+    let mut found: Identity =
+        serde_json::from_slice(&found).context("the cluster's identity in etcd cannot be read")?;
+    if found == Identity::by_certificates(certificates) {
+        let value = serde_json::to_vec(&own)?;
+        let written = store.commit(Write::put(IDENTITY, value)).await;
+        written.with_context(|| format!("write to {}", config.named()))?;
+        found = own.clone();
+    }
     let differing: Vec<&str> = [
         ("pki/ca.crt and pki/ca.key", found.certificate_authority == own.certificate_authority),
         ("pki/kubelet-ca.crt and pki/kubelet-ca.key", found.kubelet_authority == own.kubelet_authority),
@@ -199,9 +233,14 @@ pub(crate) async fn claim(
         data_dir.display(),
         differing.join(", ")
     );
+    remember(config, data_dir)
+}
+
+/// The cluster of this folder is in etcd.
+pub(crate) fn remember(config: &DatastoreConfig, data_dir: &Path) -> anyhow::Result<()> {
     let mark = serde_json::json!({"endpoints": config.endpoints, "prefix": config.prefix});
     let path = data_dir.join(MARK);
-    std::fs::write(&path, mark.to_string()).with_context(|| format!("write {}", path.display()))
+    durable_file::replace(&path, mark.to_string().as_bytes()).with_context(|| format!("write {}", path.display()))
 }
 
 /// A cluster that upstream's servers wrote names its authority too.
@@ -214,7 +253,7 @@ fn check_upstream(
     let map: serde_json::Value = serde_json::from_slice(published).context("extension-apiserver-authentication")?;
     let authority = map["data"]["client-ca-file"].as_str().unwrap_or_default();
     ensure!(
-        authority.is_empty() || hash(authority) == hash(certificates.ca_pem()),
+        authority.is_empty() || certificates.ca.has_key_of(authority),
         "{} holds a cluster with another certificate authority: put its ca.crt, ca.key and sa.key into the folder pki \
          of the data folder first",
         config.named()

@@ -75,7 +75,7 @@ fn nothing_is_lost_on_the_way_and_no_revision_is_taken_for_another() {
     server.kill();
     assert!(migrate(&server, &etcd, "etcd").unwrap_err().contains("left of an earlier move"));
     std::fs::remove_dir_all(server.data_dir().join("store-moved-to-etcd")).unwrap();
-    assert!(migrate(&server, &etcd, "etcd").unwrap_err().contains("nothing is overwritten"));
+    assert!(migrate(&server, &etcd, "etcd").unwrap_err().contains("What is left in etcd is old"));
     etcd.kill();
     etcd.start_anew();
     assert!(migrate(&server, &etcd, "etcd").unwrap().contains("smaller"));
