@@ -9,6 +9,8 @@ packages=(gcc libc6-dev make pkg-config libseccomp-dev ca-certificates)
 packages+=(nftables iproute2 busybox-static bc)
 # Testing: Python replays recorded API requests; a registry to pull from; curl for the showcase; procps for `ps`.
 packages+=(python3 curl procps docker-registry apache2-utils openssl util-linux conntrack)
+# Tests kill at chosen system calls.
+packages+=(strace)
 # The other datastore; tests start members of their own.
 packages+=(etcd-server)
 # kubectl: any version from 1.27 on serves; Debian's is the fallback where there is none.

@@ -40,13 +40,13 @@ fn joined(flags: &[&str]) -> (Node, Agent) {
     (server, agent)
 }
 
-fn token(server: &Node, words: &[&str]) -> String {
+pub(crate) fn token(server: &Node, words: &[&str]) -> String {
     let data = server.data_dir();
     let command = [knarr().to_str().unwrap(), "token", "create", "--data-dir", data.to_str().unwrap()];
     server.run(&[&command[..], words].concat()).ok().trim().to_owned()
 }
 
-fn is(kubectl: &Kubectl, status: &str) {
+pub(crate) fn is(kubectl: &Kubectl, status: &str) {
     eventually(&format!("the second node's Ready is {status}"), || {
         let ready =
             kubectl.run(["get", "node", "second", "-o", "jsonpath={.status.conditions[?(@.type==\"Ready\")].status}"]);

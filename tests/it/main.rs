@@ -7,3 +7,4 @@ mod api;
 mod datastore;
 mod kubectl;
 mod node;
+mod operations;

@@ -82,6 +82,13 @@ pub(crate) fn save(snapshot: &Snapshot, seal: Option<&dyn Seal>, out: &mut dyn i
     Ok(Contents { revision, keys: keys.len(), bytes })
 }
 
+/// Whether a file begins as a saved store does; the rest is not looked at.
+pub fn is_snapshot(path: &Path) -> bool {
+    let mut begin = [0; checkpoint::MAGIC.len()];
+    let read = File::open(path).and_then(|mut file| io::Read::read_exact(&mut file, &mut begin));
+    read.is_ok() && begin == *checkpoint::MAGIC
+}
+
 /// Reads a saved store to its end and compares all checksums.
 pub fn check(path: &Path) -> Result<Contents, BackupError> {
     let Decoded { revision, keys, bytes } = read(path)?;

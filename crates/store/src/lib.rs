@@ -26,7 +26,7 @@ mod store;
 mod watch;
 mod write;
 
-pub use backup::{BackupError, Contents, RESTORE_SKIPS, Verified, check, restore, verify};
+pub use backup::{BackupError, Contents, RESTORE_SKIPS, Verified, check, is_snapshot, restore, verify};
 pub use config::StoreConfig;
 pub use etcd::{
     Cause, ConnectError, EtcdConfig, EtcdIdentity, EtcdLogin, EtcdPassword, EtcdTls, EtcdTrouble, ReadError,

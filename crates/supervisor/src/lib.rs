@@ -38,6 +38,5 @@ pub use server::{Running, apiserver, server, tear_down};
 pub use snapshots::{
     SnapshotConfig, names as snapshot_names, prune as prune_snapshots, prune_s3 as prune_s3_snapshots,
 };
-pub use store::check as check_snapshot;
-pub use store::{EtcdLogin, EtcdPassword};
+pub use store::{EtcdLogin, EtcdPassword, check as check_snapshot, is_snapshot};
 pub use store_control::{ControlError, StoreControl, StoreStatus};

@@ -58,8 +58,8 @@ impl S3 {
 
     fn open_with(config: &S3Config, stall: Duration) -> Result<S3> {
         let endpoint = config.endpoint()?;
-        let caller = Caller::new(&endpoint, config.ca.as_deref(), stall)?;
         let place = &config.place;
+        let caller = Caller::new(&endpoint, &place.bucket, config.ca.as_deref(), stall)?;
         let bucket = Bucket::new(endpoint, UrlStyle::Path, place.bucket.clone(), config.region.clone());
         let bucket = bucket.map_err(|_| S3Error::Place { text: place.to_string() })?;
         Ok(S3 { bucket, credentials: config.credentials()?, caller, folder: place.folder.clone() })
@@ -67,6 +67,11 @@ impl S3 {
 
     fn key(&self, name: &str) -> String {
         if self.folder.is_empty() { name.to_owned() } else { format!("{}/{name}", self.folder) }
+    }
+
+    /// For messages.
+    fn place(&self, name: &str) -> String {
+        format!("s3://{}/{}", self.bucket.name(), self.key(name))
     }
 
     /// The objects directly in the folder whose names begin with this, in the order of their names.
@@ -108,7 +113,7 @@ impl S3 {
         }
         if self.list(name).await?.iter().any(|object| object.name == name) {
             let is_same = self.sum(name).await? == (bytes, sum);
-            return if is_same { Ok(()) } else { Err(S3Error::Exists { name: name.to_owned() }) };
+            return if is_same { Ok(()) } else { Err(S3Error::Exists { place: self.place(name) }) };
         }
         let key = self.key(name);
         let mut action = self.bucket.put_object(Some(&self.credentials), &key);
@@ -123,7 +128,7 @@ impl S3 {
             return Ok(());
         }
         self.remove(name).await?;
-        Err(S3Error::Differs { name: name.to_owned() })
+        Err(S3Error::Differs { place: self.place(name) })
     }
 
     /// Length and SHA-256 of an object, as it comes back.
@@ -153,9 +158,14 @@ impl S3 {
         let url = self.bucket.get_object(Some(&self.credentials), &key).sign(SIGNED_FOR);
         let answer = self.caller.call("get", Method::GET, url, &[], None).await?;
         match answer.status() {
-            StatusCode::NOT_FOUND => Err(S3Error::NotFound { name: name.to_owned() }),
             status if status.is_success() => Ok(answer),
-            _ => Err(answer.expect_ok(MAX_TEXT_BYTES).await.err().unwrap_or(S3Error::Answer)),
+            status => Err(match answer.expect_ok(MAX_TEXT_BYTES).await {
+                Err(S3Error::Refused { .. }) if status == StatusCode::NOT_FOUND => {
+                    S3Error::NotFound { place: self.place(name) }
+                }
+                Err(error) => error,
+                Ok(_) => S3Error::Answer,
+            }),
         }
     }
 

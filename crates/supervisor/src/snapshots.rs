@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::{
     s3::{S3, S3Config, S3Error},
-    store_control::save_as,
+    store_control::{UNFINISHED, save_as},
 };
 
 /// When snapshots are taken, and how many stay.
@@ -49,9 +49,15 @@ pub(crate) fn start(store: &Store, config: SnapshotConfig, tasks: &Tasks) {
     tasks.spawn("snapshots", async move {
         let mut wait = first_wait(&config.dir, every, SystemTime::now());
         let mut last = None;
-        // The newest one, while it is not in the other storage.
-        let mut unsent = None;
         let mut next = Instant::now() + wait;
+        // The newest one, while it is not in the other storage: the last server may have ended before it was.
+        let mut unsent = match config.s3 {
+            Some(_) => newest_whole(&config.dir).await,
+            None => None,
+        };
+        if unsent.is_some() {
+            wait = Duration::ZERO;
+        }
         loop {
             tokio::time::sleep_until(next.min(Instant::now() + wait)).await;
             wait = every;
@@ -78,6 +84,20 @@ pub(crate) fn start(store: &Store, config: SnapshotConfig, tasks: &Tasks) {
     });
 }
 
+/// The latest snapshot in the folder, if it is as it was written.
+async fn newest_whole(dir: &Path) -> Option<PathBuf> {
+    let dir = dir.to_owned();
+    let found = tokio::task::spawn_blocking(move || {
+        let mut names = names(&dir).ok()?;
+        in_order(&mut names, jiff::Timestamp::now());
+        let path = dir.join(names.pop()?);
+        let whole = store::check(&path);
+        whole.inspect_err(|error| tracing::warn!(%error, "a snapshot is not put into its other storage")).ok()?;
+        Some(path)
+    });
+    found.await.ok().flatten()
+}
+
 /// Takes one; what goes wrong is said.
 async fn scheduled(store: &Store, config: &SnapshotConfig) -> Option<(PathBuf, store::Revision)> {
     let (store, config, now) = (store.clone(), config.clone(), jiff::Timestamp::now());
@@ -98,6 +118,11 @@ async fn scheduled(store: &Store, config: &SnapshotConfig) -> Option<(PathBuf, s
 async fn send(path: &Path, config: &S3Config, keep: usize) -> anyhow::Result<()> {
     let name = path.file_name().and_then(|name| name.to_str()).context("a snapshot has a name")?;
     let s3 = S3::open(config)?;
+    let bytes = tokio::fs::metadata(path).await.with_context(|| format!("look at {}", path.display()))?.len();
+    // Nobody else gives such names: what is there is this one, read back and compared when it was put.
+    if s3.list(name).await?.iter().any(|object| object.name == name && object.bytes == bytes) {
+        return Ok(());
+    }
     s3.save(path, name).await?;
     prune_s3(&s3, keep, jiff::Timestamp::now()).await?;
     tracing::info!(name, place = %config.place, "snapshot put into its other storage");
@@ -147,6 +172,7 @@ fn take(store: &Store, config: &SnapshotConfig, now: jiff::Timestamp) -> anyhow:
     let dir = &config.dir;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
     made.with_context(|| format!("create {}", dir.display()))?;
+    remove_unfinished(dir).with_context(|| format!("remove what is unfinished in {}", dir.display()))?;
     let path = dir.join(format!("{PREFIX}{}-r{}", now.strftime(STAMP), store.revision()));
     let contents = save_as(&path, |file| {
         let written = store.save(file).map(|_| ());
@@ -154,6 +180,18 @@ fn take(store: &Store, config: &SnapshotConfig, now: jiff::Timestamp) -> anyhow:
     })?;
     prune(dir, config.keep, now).with_context(|| format!("remove old snapshots in {}", dir.display()))?;
     Ok((path, contents))
+}
+
+/// Removes what a server that was killed has left of a scheduled snapshot.
+fn remove_unfinished(dir: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name.to_str().and_then(|name| name.strip_suffix(UNFINISHED)).is_some_and(is_ours) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether a schedule gave this name: `snapshot-20261121T100000Z-r1840`. Only these are ever removed.
@@ -164,10 +202,14 @@ fn is_ours(name: &str) -> bool {
     stamp.is_some_and(|((date, time), revision)| digits(date) && digits(time) && digits(revision))
 }
 
-/// Scheduled snapshots in the folder.
+/// Scheduled snapshots in the folder; none if there is no such folder.
 pub fn names(dir: &Path) -> std::io::Result<Vec<String>> {
     let mut names = Vec::new();
-    for entry in std::fs::read_dir(dir)? {
+    let entries = match std::fs::read_dir(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(names),
+        entries => entries?,
+    };
+    for entry in entries {
         if let Ok(name) = entry?.file_name().into_string()
             && is_ours(&name)
         {
@@ -232,5 +274,96 @@ mod tests {
             assert!(is_kept || [2026, 2027].contains(&year), "{year}, step {n}");
             before = Some(path);
         }
+    }
+
+    fn s3_of(storage: &testkit::Storage, dir: &Path) -> S3Config {
+        use std::{io::Write as _, os::unix::fs::OpenOptionsExt};
+        let keys = dir.join("keys");
+        let mut file =
+            std::fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&keys).unwrap();
+        file.write_all(b"aws_access_key_id=id\naws_secret_access_key=hidden\n").unwrap();
+        let endpoint = Some(storage.endpoint().to_owned());
+        S3Config { endpoint, credentials: Some(keys), ..S3Config::new("s3://bucket/f".parse().unwrap()) }
+    }
+
+    async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !is_so() {
+            assert!(Instant::now() < deadline, "{what}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// The loop itself, at a pace no user may choose: what is taken is sent, a storage that is away gets the latest when
+    /// it is back, the oldest go from both, and what is not ours stays.
+    #[tokio::test]
+    async fn a_running_store_sends_what_it_takes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (dir, storage) = (folder.path().join("snapshots"), testkit::Storage::start());
+        storage.put("f/before-upgrade", "kept");
+        let store = Store::open(StoreConfig::new(folder.path().join("store"))).unwrap();
+        let every = Some(Duration::from_millis(100));
+        let s3 = Some(s3_of(&storage, folder.path()));
+        let config = SnapshotConfig { every, keep: 2, s3, dir: dir.clone() };
+        storage.set(testkit::Trouble::Busy);
+        let tasks = Tasks::new();
+        start(&store, config.clone(), &tasks);
+        // Names are by the second and the revision, so each write makes another.
+        let mut wrote = 0_u8;
+        let ours = || storage.names().into_iter().filter(|name| name.starts_with("f/snapshot-")).collect::<Vec<_>>();
+        while wrote < 4 {
+            let before = names(&dir).unwrap().last().cloned();
+            store.commit(Write::put([b'k', wrote], "v")).await.unwrap();
+            wrote += 1;
+            until("one is taken", || names(&dir).unwrap().last().cloned() != before).await;
+        }
+        assert_eq!(ours(), Vec::<String>::new());
+        until("the oldest are removed", || names(&dir).unwrap().len() == 2).await;
+        storage.set(testkit::Trouble::None);
+        let newest = format!("f/{}", names(&dir).unwrap().last().unwrap());
+        until("the latest is sent", || storage.names().contains(&newest)).await;
+        for n in 0..4_u8 {
+            let before = ours();
+            store.commit(Write::put([b'l', n], "v")).await.unwrap();
+            until("the next is sent", || ours() != before).await;
+        }
+        let local = || names(&dir).unwrap().iter().map(|name| format!("f/{name}")).collect::<Vec<_>>();
+        until("both have the same two", || local().len() == 2 && local() == ours()).await;
+        assert_eq!(storage.get("f/before-upgrade").unwrap(), b"kept");
+        for name in names(&dir).unwrap() {
+            assert_eq!(Some(std::fs::read(dir.join(&name)).unwrap()), storage.get(&format!("f/{name}")));
+        }
+        assert!(tasks.stop(Duration::from_secs(10)).await);
+    }
+
+    #[tokio::test]
+    async fn what_the_last_server_did_not_send_is_sent_by_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = testkit::Storage::start();
+        let store = Store::open(StoreConfig::new(folder.path().join("store"))).unwrap();
+        store.commit(Write::put(*b"k", "v")).await.unwrap();
+        let s3 = Some(s3_of(&storage, folder.path()));
+        let config = SnapshotConfig { s3, ..SnapshotConfig::new(folder.path()) };
+        let (path, _) = take(&store, &config, jiff::Timestamp::now()).unwrap();
+        let name = format!("f/{}", path.file_name().unwrap().to_str().unwrap());
+        // What was killed in the middle is not taken for one, and goes with the next that is taken.
+        let half = path.with_added_extension("tmp");
+        std::fs::write(&half, "half").unwrap();
+        let tasks = Tasks::new();
+        start(&store, config.clone(), &tasks);
+        until("it is sent", || storage.names() == [name.clone()]).await;
+        assert!(tasks.stop(Duration::from_secs(10)).await);
+        let puts = || storage.asked().iter().filter(|head| head.starts_with("PUT")).count();
+        let (tasks, asked) = (Tasks::new(), storage.asked().len());
+        start(&store, config.clone(), &tasks);
+        until("it is looked for", || storage.asked().len() > asked).await;
+        assert!(tasks.stop(Duration::from_secs(10)).await);
+        assert_eq!(puts(), 1);
+        store.commit(Write::put(*b"k", "w")).await.unwrap();
+        take(&store, &config, jiff::Timestamp::now()).unwrap();
+        assert!(!half.exists());
+        // One that is damaged here is no backup there.
+        names(&config.dir).unwrap().iter().for_each(|name| std::fs::write(config.dir.join(name), "damaged").unwrap());
+        assert_eq!(newest_whole(&config.dir).await, None);
     }
 }

@@ -24,8 +24,8 @@ use tokio::{
 
 mod client;
 
-pub(crate) use client::save_as;
 pub use client::{ControlError, StoreControl};
+pub(crate) use client::{UNFINISHED, save_as};
 
 /// The folder of the store in a data folder.
 pub(crate) fn store_dir(data_dir: &Path) -> PathBuf {

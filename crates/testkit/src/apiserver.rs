@@ -81,24 +81,37 @@ impl ApiServer {
     }
 
     /// Starts it on what it left, after [`ApiServer::kill`]; on another port.
+    #[track_caller]
     pub fn start_again(&mut self) {
+        assert!(self.serves(self.command()), "the API server ended:\n{}", self.log());
+    }
+
+    /// Starts it by this command; false if it ended before it was ready.
+    pub fn serves(&mut self, command: Command) -> bool {
         assert!(self.process.is_none(), "it runs already");
         // The file is written when the port is known; an old one would name the old port.
         drop(std::fs::remove_file(self.kubeconfig()));
-        let mut process = Process::start(self.command(), &self.folder.path().join("log"));
-        let kubeconfig = self.kubeconfig();
-        eventually("the API server writes its kubeconfig", || {
-            if let Some(status) = process.ended() {
-                panic!("the API server ended: {status}\n{}", process.log());
+        let mut process = Process::start(command, &self.folder.path().join("log"));
+        let (kubeconfig, kubectl) = (self.kubeconfig(), self.kubectl());
+        let serves = eventually("the API server is ready or has ended", || {
+            if process.ended().is_some() {
+                return Ok(false);
             }
-            if kubeconfig.is_file() { Ok(()) } else { Err(process.log()) }
-        });
-        self.process = Some(process);
-        let kubectl = self.kubectl();
-        eventually("the API server is ready", || {
+            if !kubeconfig.is_file() {
+                return Err(process.log());
+            }
             let answer = kubectl.run(["get", "--raw", "/readyz"]);
-            if answer.stdout == "ok" { Ok(()) } else { Err(answer) }
+            if answer.stdout == "ok" { Ok(true) } else { Err(answer.to_string()) }
         });
+        if serves {
+            self.process = Some(process);
+        }
+        serves
+    }
+
+    /// Everything it has printed.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
     pub fn data_dir(&self) -> PathBuf {

@@ -6,6 +6,7 @@
 mod agent;
 mod apiserver;
 mod binary;
+mod death;
 mod dice;
 mod etcd;
 mod kubectl;
@@ -13,11 +14,13 @@ mod network;
 mod node;
 mod output;
 mod process;
+mod storage;
 mod wait;
 
 pub use agent::Agent;
 pub use apiserver::ApiServer;
 pub use binary::{examples, knarr, use_knarr};
+pub use death::{FILE_CALLS, deadly, killed_at};
 pub use dice::Dice;
 pub use etcd::{Etcd, EtcdCertificates, EtcdCluster};
 pub use kubectl::Kubectl;
@@ -25,4 +28,5 @@ pub use network::Network;
 pub use node::{Node, get};
 pub use output::Output;
 pub use process::Process;
+pub use storage::{Storage, Trouble};
 pub use wait::{eventually, within};

@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use supervisor::{S3, S3Config, S3Place};
+use supervisor::{ControlError, S3, S3Config, S3Place};
 
 use super::Place;
 
+/// What a file that passes through the data folder is called, before the number of the process.
+const PASSING: &str = ".snapshot-";
 /// What is written so is no file.
 const S3_SCHEME: &str = "s3://";
 
@@ -101,13 +103,19 @@ struct Passing(PathBuf);
 impl Passing {
     fn new(data_dir: &Path) -> anyhow::Result<Passing> {
         std::fs::create_dir_all(data_dir).with_context(|| format!("create {}", data_dir.display()))?;
-        let path = data_dir.join(format!(".snapshot-{}", std::process::id()));
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("remove {}", path.display()))
+        let failed = || format!("tidy up {}", data_dir.display());
+        for entry in std::fs::read_dir(data_dir).with_context(failed)? {
+            let entry = entry.with_context(failed)?;
+            let name = entry.file_name();
+            let owner =
+                name.to_str().and_then(|name| name.strip_prefix(PASSING)?.split('.').next()?.parse::<u32>().ok());
+            // What was killed has left its file; whoever has our number now is us.
+            let is_dead = |pid: u32| pid == std::process::id() || !Path::new("/proc").join(pid.to_string()).exists();
+            if owner.is_some_and(is_dead) {
+                std::fs::remove_file(entry.path()).with_context(failed)?;
             }
-            _ => Ok(Passing(path)),
         }
+        Ok(Passing(data_dir.join(format!("{PASSING}{}", std::process::id()))))
     }
 }
 
@@ -148,12 +156,26 @@ fn restore(from: &str, place: &Place, storage: Storage) -> anyhow::Result<()> {
         let (s3, name) = storage.object(from)?;
         let file = Passing::new(&place.data_dir)?;
         wait(s3.fetch(&name, &file.0))?;
-        place.store().restore(&file.0)?
+        place.store().restore(&file.0).map_err(|error| error.about(from))?
     } else {
         place.store().restore(Path::new(from))?
     };
     let (dir, keys, revision) = (place.data_dir.display(), restored.keys, restored.revision);
     println!("store of {dir} restored: {keys} keys; its revisions go on from {revision}");
+    Ok(())
+}
+
+/// Compares all checksums of a snapshot, in a file or an object.
+pub(super) fn check(of: &str, place: &Place, storage: Storage) -> anyhow::Result<()> {
+    let found = if of.starts_with(S3_SCHEME) {
+        let (s3, name) = storage.object(of)?;
+        let file = Passing::new(&place.data_dir)?;
+        wait(s3.fetch(&name, &file.0))?;
+        supervisor::check_snapshot(&file.0).map_err(|error| ControlError::from(error).about(of))?
+    } else {
+        supervisor::check_snapshot(Path::new(of))?
+    };
+    println!("{of} is whole: revision {}, {} keys, {} bytes", found.revision, found.keys, found.bytes);
     Ok(())
 }
 
@@ -164,9 +186,11 @@ fn list(of: Option<String>, place: &Place, storage: Storage) -> anyhow::Result<(
             found.into_iter().map(|object| (object.name, object.bytes)).collect()
         }
         of => {
+            let of_user = of.is_some();
             let dir = folder(of, place);
             let failed = || format!("list {}", dir.display());
-            let names = supervisor::snapshot_names(&dir).with_context(failed)?;
+            let names = if of_user { snapshots_in(&dir) } else { supervisor::snapshot_names(&dir) };
+            let names = names.with_context(failed)?;
             let size = |name: String| Ok((name.clone(), dir.join(name).metadata().with_context(failed)?.len()));
             names.into_iter().map(size).collect::<anyhow::Result<_>>()?
         }
@@ -175,6 +199,23 @@ fn list(of: Option<String>, place: &Place, storage: Storage) -> anyhow::Result<(
         println!("{name}  {bytes} bytes");
     }
     Ok(())
+}
+
+/// All of a folder that begins as a snapshot does, whoever named it.
+fn snapshots_in(dir: &Path) -> std::io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file()
+            && let Ok(name) = entry.file_name().into_string()
+            && !name.ends_with(".tmp")
+            && supervisor::is_snapshot(&entry.path())
+        {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
 }
 
 fn prune(of: Option<String>, keep: usize, place: &Place, storage: Storage) -> anyhow::Result<()> {

@@ -38,7 +38,7 @@ use crate::{
 };
 
 pub(crate) const FORMAT: u32 = 2;
-const MAGIC: &[u8; 8] = b"KNARRCKP";
+pub(crate) const MAGIC: &[u8; 8] = b"KNARRCKP";
 const HEADER: usize = 32;
 const PREFIX: &str = "checkpoint-";
 const TEMPORARY: &str = ".tmp";

@@ -16,12 +16,14 @@ use registry::Resources;
 use serde::{Deserialize, Serialize};
 use store::Seal;
 
-use crate::durable_file;
+use crate::{durable_file, store_control::store_dir};
 
 mod sealer;
 
 use sealer::{Key, Provider, Sealer};
 
+/// In the data folder.
+const FILE: &str = "encryption.yaml";
 /// A configuration is short; a longer file is a mistake.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
@@ -73,22 +75,37 @@ pub(crate) fn open(
         Some(path) => path.to_owned(),
         None => own(data_dir)?,
     };
+    read(&path, prefix, resources)
+}
+
+/// The same for a store that is there: keys that are not there are not made.
+pub(crate) fn open_existing(
+    given: Option<&Path>,
+    data_dir: &Path,
+    prefix: Option<Vec<u8>>,
+    resources: &Resources,
+) -> anyhow::Result<Arc<dyn Seal>> {
+    read(&given.map_or_else(|| data_dir.join(FILE), Path::to_owned), prefix, resources)
+}
+
+fn read(path: &Path, prefix: Option<Vec<u8>>, resources: &Resources) -> anyhow::Result<Arc<dyn Seal>> {
     let failed = || format!("encryption configuration {}", path.display());
     let metadata = path.metadata().with_context(failed)?;
     ensure!(metadata.len() <= MAX_FILE_BYTES, "{}: {} bytes are too many", failed(), metadata.len());
     let mode = metadata.permissions().mode() & 0o777;
     ensure!(mode & 0o077 == 0, "{} can be read by others (mode {mode:o}): chmod 600 it", failed());
-    let text = std::fs::read_to_string(&path).with_context(failed)?;
+    let text = std::fs::read_to_string(path).with_context(failed)?;
     let sealer = parse(&text, resources).with_context(failed)?;
     Ok(Arc::new(sealer.below(prefix)))
 }
 
 /// The data folder's own configuration, made with a fresh key if it is not there.
 fn own(data_dir: &Path) -> anyhow::Result<PathBuf> {
-    let path = data_dir.join("encryption.yaml");
+    let path = data_dir.join(FILE);
     if path.exists() {
         return Ok(path);
     }
+    check_nothing_sealed(&store_dir(data_dir), &path)?;
     let failed = || format!("write {}", path.display());
     let key = KeyConfiguration { name: "key1".to_owned(), secret: STANDARD.encode(sealer::random::<32>()?) };
     let aesgcm = ProviderConfiguration { keys: vec![key] };
@@ -105,6 +122,23 @@ fn own(data_dir: &Path) -> anyhow::Result<PathBuf> {
     let text = serde_json::to_vec_pretty(&configuration).with_context(failed)?;
     durable_file::replace(&path, &text).with_context(failed)?;
     Ok(path)
+}
+
+/// A fresh key would read nothing of a store that another key has written.
+fn check_nothing_sealed(store: &Path, path: &Path) -> anyhow::Result<()> {
+    if !store.is_dir() {
+        return Ok(());
+    }
+    // What is damaged is told by who opens the store for use.
+    let Ok(found) = store::verify(store) else { return Ok(()) };
+    let sealed = found.snapshot.walk(b"", None).filter(|kv| sealer::is_sealed(&kv.value)).count();
+    ensure!(
+        sealed == 0,
+        "{} is missing, and {sealed} objects of {} are encrypted with its keys: bring it back from where you keep a copy",
+        path.display(),
+        store.display()
+    );
+    Ok(())
 }
 
 fn parse(text: &str, resources: &Resources) -> anyhow::Result<Sealer> {

@@ -36,6 +36,7 @@ pub(super) struct Caller {
     client: Client<HttpsConnector<HttpConnector>, Body>,
     /// For messages.
     endpoint: String,
+    bucket: String,
     stall: Duration,
 }
 
@@ -50,11 +51,12 @@ pub(super) struct Answer {
     response: Response<Incoming>,
     action: &'static str,
     endpoint: String,
+    bucket: String,
     stall: Duration,
 }
 
 impl Caller {
-    pub(super) fn new(endpoint: &Url, ca: Option<&Path>, stall: Duration) -> Result<Caller> {
+    pub(super) fn new(endpoint: &Url, bucket: &str, ca: Option<&Path>, stall: Duration) -> Result<Caller> {
         let mut roots = RootCertStore::empty();
         match ca {
             Some(path) => {
@@ -77,7 +79,7 @@ impl Caller {
         let tls = tls.map_err(|source| S3Error::Tls { source })?.with_root_certificates(roots).with_no_client_auth();
         let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
         let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
-        Ok(Caller { client, endpoint: endpoint.origin().ascii_serialization(), stall })
+        Ok(Caller { client, endpoint: endpoint.origin().ascii_serialization(), bucket: bucket.to_owned(), stall })
     }
 
     /// Sends a signed request; the answer has begun when this returns.
@@ -112,10 +114,17 @@ impl Caller {
             response = self.client.request(request) => response,
             () = stalled(&moved, self.stall) => return Err(self.stalled(action)),
         };
-        let endpoint = self.endpoint.clone();
+        let (endpoint, bucket) = (self.endpoint.clone(), self.bucket.clone());
         match response {
-            Ok(response) => Ok(Answer { response, action, endpoint, stall: self.stall }),
-            Err(error) => Err(S3Error::Unreachable { action, endpoint, reason: chain(&error) }),
+            Ok(response) => Ok(Answer { response, action, endpoint, bucket, stall: self.stall }),
+            Err(error) => {
+                let reason = chain(&error);
+                // The library tells it in words only: where its own error begins, it is wrapped by the connector's.
+                Err(match reason.contains("invalid peer certificate") {
+                    true => S3Error::Untrusted { action, endpoint, reason: last(&reason) },
+                    false => S3Error::Unreachable { action, endpoint, reason },
+                })
+            }
         }
     }
 
@@ -128,6 +137,11 @@ impl Caller {
 fn chain(error: &dyn std::error::Error) -> String {
     let each = std::iter::successors(Some(error), |error| error.source());
     each.map(|error| error.to_string()).collect::<Vec<_>>().join(": ")
+}
+
+/// The cause behind all causes.
+fn last(reason: &str) -> String {
+    reason.rsplit("invalid peer certificate: ").next().unwrap_or(reason).to_owned()
 }
 
 /// Comes when nothing moved for this long.
@@ -185,6 +199,9 @@ impl Answer {
         }
         let text = String::from_utf8_lossy(&body);
         let (code, message) = (element(&text, "Code"), element(&text, "Message"));
+        if code == "NoSuchBucket" {
+            return Err(S3Error::NoBucket { bucket: self.bucket, endpoint: self.endpoint });
+        }
         Err(S3Error::Refused { action: self.action, endpoint: self.endpoint, status: status.as_u16(), code, message })
     }
 }

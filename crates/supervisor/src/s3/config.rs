@@ -1,6 +1,6 @@
 //! Which storage, and with whose credentials.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{fmt, os::unix::fs::PermissionsExt, path::PathBuf, str::FromStr};
 
 use rusty_s3::Credentials;
 use url::Url;
@@ -78,7 +78,12 @@ impl S3Config {
 
     pub(super) fn credentials(&self) -> Result<Credentials> {
         let Some(path) = &self.credentials else { return Credentials::from_env().ok_or(S3Error::NoCredentials) };
-        let text = std::fs::read_to_string(path).map_err(|source| S3Error::Io { path: path.clone(), source })?;
+        let io = |source| S3Error::Io { path: path.clone(), source };
+        let mode = path.metadata().map_err(io)?.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(S3Error::OpenCredentials { path: path.clone(), mode });
+        }
+        let text = std::fs::read_to_string(path).map_err(io)?;
         parse(&text).ok_or_else(|| S3Error::CredentialsFile { path: path.clone() })
     }
 }

@@ -2,19 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
-    collections::BTreeMap,
     io::Write as _,
+    os::unix::fs::OpenOptionsExt,
     process::{Child, Command, Stdio},
     sync::Arc,
 };
 
-use parking_lot::Mutex;
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    net::{TcpListener, TcpStream},
-    task::JoinSet,
-    time::Instant,
-};
+use testkit::{Storage, Trouble};
+use tokio::time::Instant;
 
 use super::*;
 
@@ -24,69 +19,8 @@ const SOON: Duration = Duration::from_secs(1);
 /// For all others, however busy the machine is.
 const LATE: Duration = Duration::from_secs(60);
 
-/// What goes wrong.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Trouble {
-    #[default]
-    None,
-    /// Nobody's signature is good.
-    Refuses,
-    /// Takes the request, and says nothing.
-    Silent,
-    /// Takes a part of what is put, and no more.
-    StopsTaking,
-    /// Takes a part of what is put, and closes the connection.
-    CutsUpload,
-    /// Keeps another byte than was sent.
-    Garbles,
-    /// Promises more than it gives.
-    CutsDownload,
-}
-
-#[derive(Default)]
-struct Inner {
-    objects: BTreeMap<String, Vec<u8>>,
-    trouble: Trouble,
-    /// The first lines of all requests.
-    asked: Vec<String>,
-}
-
-/// The storage, for as long as this stands.
-struct Peer {
-    inner: Arc<Mutex<Inner>>,
-    endpoint: String,
-    _serving: JoinSet<()>,
-}
-
-impl Peer {
-    async fn start() -> Peer {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let inner = Arc::<Mutex<Inner>>::default();
-        let (mut serving, of_clients) = (JoinSet::new(), inner.clone());
-        serving.spawn(async move {
-            let mut clients = JoinSet::new();
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                let inner = of_clients.clone();
-                // Whoever goes away in the middle is no failure of the storage.
-                clients.spawn(async move { serve(stream, inner).await.ok() });
-            }
-        });
-        Peer { inner, endpoint, _serving: serving }
-    }
-
-    fn s3(&self) -> S3 {
-        open(&self.endpoint, "s3://bucket/a/folder")
-    }
-
-    fn set(&self, trouble: Trouble) {
-        self.inner.lock().trouble = trouble;
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.inner.lock().objects.keys().cloned().collect()
-    }
+fn s3(storage: &Storage) -> S3 {
+    open(storage.endpoint(), "s3://bucket/a/folder")
 }
 
 fn open(endpoint: &str, place: &str) -> S3 {
@@ -96,89 +30,14 @@ fn open(endpoint: &str, place: &str) -> S3 {
 fn open_with(endpoint: &str, place: &str, stall: Duration) -> S3 {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("credentials");
-    std::fs::write(&file, format!("[default]\naws_access_key_id=id\naws_secret_access_key={SECRET}\n")).unwrap();
+    let mut keys = std::fs::File::options().write(true).create_new(true).mode(0o600).open(&file).unwrap();
+    writeln!(keys, "[default]\naws_access_key_id=id\naws_secret_access_key={SECRET}").unwrap();
     let config = S3Config {
         endpoint: Some(endpoint.to_owned()),
         credentials: Some(file),
         ..S3Config::new(place.parse().unwrap())
     };
     S3::open_with(&config, stall).unwrap()
-}
-
-async fn serve(stream: TcpStream, inner: Arc<Mutex<Inner>>) -> std::io::Result<()> {
-    let mut stream = BufReader::new(stream);
-    let (mut head, mut length) = (String::new(), 0);
-    while !head.ends_with("\r\n\r\n") {
-        let begun = head.len();
-        if stream.read_line(&mut head).await? == 0 {
-            return Ok(());
-        }
-        if let Some(value) = head[begun..].to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-    }
-    let trouble = inner.lock().trouble;
-    let asked = head.lines().next().unwrap().to_owned();
-    inner.lock().asked.push(head);
-    let (method, rest) = asked.split_once(' ').unwrap();
-    let url = url::Url::parse("http://peer").unwrap().join(rest.split(' ').next().unwrap()).unwrap();
-    let key = url.path().strip_prefix("/bucket").unwrap().trim_start_matches('/').to_owned();
-    let mut body = vec![0; length];
-    match trouble {
-        Trouble::StopsTaking | Trouble::CutsUpload if method == "PUT" => {
-            stream.read_exact(&mut body[..length / 2]).await?;
-            if trouble == Trouble::StopsTaking {
-                std::future::pending::<()>().await;
-            }
-            return Ok(());
-        }
-        _ => stream.read_exact(&mut body).await?,
-    };
-    let (status, promised, answer) = match (method, trouble) {
-        (_, Trouble::Silent) => return std::future::pending().await,
-        (_, Trouble::Refuses) => {
-            let text = "<Error><Code>SignatureDoesNotMatch</Code><Message>The signature is not ours.</Message></Error>";
-            ("403 Forbidden", 0, text.as_bytes().to_vec())
-        }
-        ("PUT", _) => {
-            if trouble == Trouble::Garbles {
-                body[length / 2] ^= 1;
-            }
-            inner.lock().objects.insert(key, body);
-            ("200 OK", 0, Vec::new())
-        }
-        ("DELETE", _) => {
-            inner.lock().objects.remove(&key);
-            ("204 No Content", 0, Vec::new())
-        }
-        ("GET", _) if key.is_empty() => ("200 OK", 0, list(&inner.lock().objects, &url).into_bytes()),
-        ("GET", _) => match inner.lock().objects.get(&key).cloned() {
-            Some(object) => ("200 OK", if trouble == Trouble::CutsDownload { 100 } else { 0 }, object),
-            None => ("404 Not Found", 0, b"<Error><Code>NoSuchKey</Code></Error>".to_vec()),
-        },
-        other => panic!("{other:?}"),
-    };
-    let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", answer.len() + promised);
-    stream.write_all(head.as_bytes()).await?;
-    stream.write_all(&answer).await?;
-    stream.shutdown().await
-}
-
-/// Two names a page, so that there are pages.
-fn list(objects: &BTreeMap<String, Vec<u8>>, url: &url::Url) -> String {
-    let of = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
-    let (prefix, after) = (of("prefix").unwrap_or_default(), of("continuation-token").unwrap_or_default());
-    let found: Vec<_> = objects.iter().filter(|(key, _)| key.starts_with(&prefix) && **key > after).collect();
-    let mut text = "<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">".to_owned();
-    for (key, value) in found.iter().take(2) {
-        let (key, size) = (key.replace('/', "%2F"), value.len());
-        text += &format!("<Contents><Key>{key}</Key><Size>{size}</Size></Contents>");
-    }
-    if found.len() > 2 {
-        text +=
-            &format!("<IsTruncated>true</IsTruncated><NextContinuationToken>{}</NextContinuationToken>", found[1].0);
-    }
-    text + "<EncodingType>url</EncodingType></ListBucketResult>"
 }
 
 fn file(dir: &Path, bytes: usize) -> std::path::PathBuf {
@@ -213,26 +72,26 @@ async fn is_whole(s3: &S3) {
 
 #[tokio::test]
 async fn what_is_saved_is_listed_and_comes_back_the_same() {
-    let peer = Peer::start().await;
+    let peer = Storage::start();
     for key in ["snapshot-other", "a/folder/other", "a/folder/below/snapshot-1", "a/folder-2/snapshot-1"] {
-        peer.inner.lock().objects.insert(key.to_owned(), b"not ours".to_vec());
+        peer.put(key, "not ours");
     }
-    is_whole(&peer.s3()).await;
+    is_whole(&s3(&peer)).await;
     assert_eq!(peer.names().iter().filter(|name| !name.starts_with("a/folder/snapshot-")).count(), 4);
-    let asked = peer.inner.lock().asked.join("\n");
+    let asked = peer.asked().join("\n");
     assert!(asked.contains("X-Amz-Signature=") && !asked.contains(SECRET));
 }
 
 #[tokio::test]
 async fn retention_removes_only_what_a_schedule_put_there() {
-    let peer = Peer::start().await;
+    let peer = Storage::start();
     let others = ["snapshot-before-upgrade", "snapshot-20260101T000000Z-r1.old", "notes", "snapshot-"];
     let ours = (1..=7).map(|day| format!("snapshot-2026010{day}T000000Z-r{day}"));
     for name in others.into_iter().map(str::to_owned).chain(ours) {
-        peer.inner.lock().objects.insert(format!("a/folder/{name}"), b"v".to_vec());
+        peer.put(&format!("a/folder/{name}"), "v");
     }
     let now = "2026-02-01T00:00:00Z".parse().unwrap();
-    let gone = crate::snapshots::prune_s3(&peer.s3(), 2, now).await.unwrap();
+    let gone = crate::snapshots::prune_s3(&s3(&peer), 2, now).await.unwrap();
     assert_eq!(gone.len(), 5);
     let left = peer.names();
     for kept in others.into_iter().chain(["snapshot-20260106T000000Z-r6", "snapshot-20260107T000000Z-r7"]) {
@@ -243,20 +102,33 @@ async fn retention_removes_only_what_a_schedule_put_there() {
 
 #[tokio::test]
 async fn a_storage_in_trouble_is_left_in_time_and_nothing_half_is_there() {
-    let peer = Peer::start().await;
+    let peer = Storage::start();
     let dir = tempfile::tempdir().unwrap();
     // More than the kernel keeps for a peer that does not read.
     let path = file(dir.path(), 24 << 20);
-    for trouble in [Trouble::Refuses, Trouble::Silent, Trouble::StopsTaking, Trouble::CutsUpload, Trouble::Garbles] {
+    let troubles = [
+        Trouble::Refuses,
+        Trouble::NoBucket,
+        Trouble::Full,
+        Trouble::Busy,
+        Trouble::Silent,
+        Trouble::StopsTaking,
+        Trouble::CutsUpload,
+        Trouble::Garbles,
+    ];
+    for trouble in troubles {
         peer.set(trouble);
         let stall = if matches!(trouble, Trouble::Silent | Trouble::StopsTaking) { SOON } else { LATE };
         let error =
-            open_with(&peer.endpoint, "s3://bucket/a/folder", stall).save(&path, "snapshot-1").await.unwrap_err();
+            open_with(peer.endpoint(), "s3://bucket/a/folder", stall).save(&path, "snapshot-1").await.unwrap_err();
         println!("{trouble:?}: {error}");
         let as_expected = match trouble {
             Trouble::Refuses => {
                 matches!(&error, S3Error::Refused { status: 403, code, .. } if code == "SignatureDoesNotMatch")
             }
+            Trouble::NoBucket => matches!(error, S3Error::NoBucket { .. }) && error.to_string().contains("create it"),
+            Trouble::Full => error.to_string().contains("507 XMinioStorageFull Storage backend is full."),
+            Trouble::Busy => matches!(error, S3Error::Refused { status: 503, .. }),
             Trouble::Silent | Trouble::StopsTaking => matches!(error, S3Error::Stalled { .. }),
             Trouble::CutsUpload => matches!(error, S3Error::Unreachable { .. }),
             _ => matches!(error, S3Error::Differs { .. }),
@@ -267,10 +139,10 @@ async fn a_storage_in_trouble_is_left_in_time_and_nothing_half_is_there() {
         assert!(peer.names().is_empty(), "{trouble:?}: {:?}", peer.names());
     }
     peer.set(Trouble::None);
-    peer.s3().save(&path, "snapshot-1").await.unwrap();
+    s3(&peer).save(&path, "snapshot-1").await.unwrap();
     peer.set(Trouble::CutsDownload);
     let back = dir.path().join("back");
-    let error = peer.s3().fetch("snapshot-1", &back).await.unwrap_err();
+    let error = s3(&peer).fetch("snapshot-1", &back).await.unwrap_err();
     assert!(matches!(error, S3Error::Unreachable { .. }), "{error}");
     assert!(!back.exists());
 }
@@ -281,13 +153,64 @@ async fn nobody_there_and_nobody_to_trust() {
     let error = open(&format!("http://{free}"), "s3://bucket").list("").await.unwrap_err();
     assert!(matches!(error, S3Error::Unreachable { .. }), "{error}");
     // What speaks no TLS is not asked in the open.
-    let peer = Peer::start().await;
-    let tls = open_with(&peer.endpoint.replace("http:", "https:"), "s3://bucket", SOON);
+    let peer = Storage::start();
+    let tls = open_with(&peer.endpoint().replace("http:", "https:"), "s3://bucket", SOON);
     let error = tls.list("").await.unwrap_err();
     assert!(matches!(error, S3Error::Unreachable { .. } | S3Error::Stalled { .. }), "{error}");
-    assert!(peer.inner.lock().asked.is_empty());
+    assert!(peer.asked().is_empty());
     let config = S3Config { credentials: Some("/nonexistent".into()), ..S3Config::new("s3://b".parse().unwrap()) };
     assert!(matches!(S3::open(&config), Err(S3Error::Io { .. })));
+}
+
+/// A storage by this certificate, and the file of its authority.
+fn secure(dir: &Path) -> (Storage, std::path::PathBuf) {
+    let authority = pki::Authority::generate("of the storage").unwrap();
+    let leaf = pki::Leaf::server("storage", &["localhost"], &["127.0.0.1".parse().unwrap()]);
+    let serving = pki::ServingCertificate::new(&authority.issue(&leaf).unwrap()).unwrap();
+    let config = pki::server_config(serving, authority.certificate_pem()).unwrap();
+    let file = dir.join("ca.crt");
+    std::fs::write(&file, authority.certificate_pem()).unwrap();
+    (Storage::secure(Arc::new(config)), file)
+}
+
+#[tokio::test]
+async fn only_the_authority_that_was_named_is_trusted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (storage, ca) = secure(dir.path());
+    let with = |ca: Option<&Path>| {
+        let keys = dir.path().join("keys");
+        if !keys.exists() {
+            let mut file = std::fs::File::options().write(true).create_new(true).mode(0o600).open(&keys).unwrap();
+            writeln!(file, "aws_access_key_id=id\naws_secret_access_key={SECRET}").unwrap();
+        }
+        let place = "s3://bucket/a/folder".parse().unwrap();
+        let endpoint = Some(storage.endpoint().to_owned());
+        let config = S3Config { endpoint, ca: ca.map(Path::to_owned), credentials: Some(keys), ..S3Config::new(place) };
+        S3::open_with(&config, LATE).unwrap()
+    };
+    is_whole(&with(Some(&ca))).await;
+    let other = dir.path().join("other.crt");
+    std::fs::write(&other, pki::Authority::generate("of another").unwrap().certificate_pem()).unwrap();
+    let before = storage.asked().len();
+    for untrusted in [None, Some(&*other)] {
+        let error = with(untrusted).list("").await.unwrap_err().to_string();
+        assert!(error.contains("certificate") && error.contains("--s3-ca"), "{error}");
+    }
+    assert_eq!(storage.asked().len(), before, "a signature was sent to who is not trusted");
+}
+
+#[test]
+fn keys_that_others_can_read_are_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let keys = dir.path().join("keys");
+    std::fs::write(&keys, format!("aws_access_key_id=id\naws_secret_access_key={SECRET}\n")).unwrap();
+    std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let config = S3Config { credentials: Some(keys.clone()), ..S3Config::new("s3://b".parse().unwrap()) };
+    let error = S3::open(&config).err().unwrap().to_string();
+    assert!(error.contains("chmod 600") && !error.contains(SECRET), "{error}");
+    std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o600)).unwrap();
+    S3::open(&config).unwrap();
 }
 
 /// A process that ends with the test.

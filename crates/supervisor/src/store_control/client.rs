@@ -3,7 +3,10 @@
 use std::{
     fs::File,
     io::{self, BufRead, BufReader, Read, Write},
-    os::unix::{fs::OpenOptionsExt, net::UnixStream},
+    os::unix::{
+        fs::{MetadataExt, OpenOptionsExt},
+        net::UnixStream,
+    },
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -28,10 +31,28 @@ pub enum ControlError {
     Answer,
     #[error("{} is there already; choose another name", path.display())]
     Exists { path: PathBuf },
+    #[error("{} is being saved by somebody else at this moment", path.display())]
+    Busy { path: PathBuf },
     #[error(transparent)]
     Backup(#[from] BackupError),
     #[error(transparent)]
     Open(#[from] OpenError),
+}
+
+impl ControlError {
+    /// The same of a snapshot that people know by another name than that of the file it was read from.
+    #[must_use]
+    pub fn about(self, shown: &str) -> Self {
+        match self {
+            Self::Backup(BackupError::Damaged { offset, .. }) => {
+                Self::Backup(BackupError::Damaged { path: shown.into(), offset })
+            }
+            Self::Backup(BackupError::Format { found, .. }) => {
+                Self::Backup(BackupError::Format { path: shown.into(), found })
+            }
+            other => other,
+        }
+    }
 }
 
 type Result<T> = std::result::Result<T, ControlError>;
@@ -120,6 +141,9 @@ fn failed(action: &'static str, path: &Path, source: io::Error) -> ControlError 
     ControlError::Io { action, path: path.to_owned(), source }
 }
 
+/// What is added to the name of a snapshot that is not whole yet.
+pub(crate) const UNFINISHED: &str = ".tmp";
+
 /// Writes a snapshot under another name, makes it durable, reads it back, and only then names it.
 pub(crate) fn save_as(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result<Contents> {
     const OWNER_ONLY: u32 = 0o600;
@@ -127,15 +151,24 @@ pub(crate) fn save_as(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) 
         return Err(ControlError::Exists { path: path.to_owned() });
     }
     let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(".tmp");
+    unfinished.push(UNFINISHED);
     let unfinished = PathBuf::from(unfinished);
     let io = |action| {
         let path = unfinished.clone();
         move |source| ControlError::Io { action, path, source }
     };
     let mut options = File::options();
-    options.write(true).create(true).truncate(true).mode(OWNER_ONLY);
-    let mut file = options.open(&unfinished).map_err(io("write"))?;
+    options.write(true).create(true).truncate(false).mode(OWNER_ONLY);
+    let file = options.open(&unfinished).map_err(io("write"))?;
+    // Another save to this name may be under way; what a dead one left is overwritten.
+    file.try_lock().map_err(|_| ControlError::Busy { path: path.to_owned() })?;
+    // It may have got its name since it was opened: then it is a whole snapshot, and nobody's to write to.
+    let same = unfinished.metadata().and_then(|there| Ok(there.ino() == file.metadata()?.ino()));
+    if !same.unwrap_or_default() {
+        return Err(ControlError::Busy { path: path.to_owned() });
+    }
+    let mut file = file;
+    file.set_len(0).map_err(io("write"))?;
     let written = write(&mut file).and_then(|()| file.sync_all().map_err(io("sync")));
     let contents = written.and_then(|()| Ok(store::check(&unfinished)?)).inspect_err(|_| {
         // What is wrong has been said; a leftover is no more than that.

@@ -15,6 +15,11 @@ const MARK: &[u8] = b"k8s:enc:";
 /// What the keys of all objects begin with here.
 const ROOT: &[u8] = b"/registry/";
 
+/// Whether a value is as some key has encrypted it.
+pub(super) fn is_sealed(stored: &[u8]) -> bool {
+    stored.starts_with(MARK)
+}
+
 pub(super) fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
     let mut bytes = [0; N];
     SystemRandom::new().fill(&mut bytes).ok().context("the system gives no random numbers")?;
@@ -113,6 +118,10 @@ impl Seal for Sealer {
         }
     }
 
+    fn concerns(&self, key: &[u8]) -> bool {
+        self.providers(key).is_some()
+    }
+
     fn overhead(&self) -> usize {
         let all = self.by_prefix.iter().flat_map(|(_, providers)| providers.first());
         let overhead = |provider: &Provider| match provider {
@@ -124,7 +133,7 @@ impl Seal for Sealer {
 
     fn open(&self, key: &[u8], stored: Bytes) -> Result<Bytes, Unsealable> {
         let providers = self.providers(key).unwrap_or(&[Provider::Identity]);
-        if !stored.starts_with(MARK) {
+        if !is_sealed(&stored) {
             let allowed = providers.iter().any(|provider| matches!(provider, Provider::Identity));
             return if allowed { Ok(stored) } else { Err(Unsealable::Plain) };
         }
