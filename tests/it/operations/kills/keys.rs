@@ -24,16 +24,6 @@ resources:
     file.write_all(text.as_bytes()).unwrap();
 }
 
-/// Whether something in the store's files is encrypted with this key.
-fn is_used(store: &Path, key: u32) -> bool {
-    let mark = format!("k8s:enc:aesgcm:v1:key{key}:").into_bytes();
-    let files = std::fs::read_dir(store).unwrap().map(|entry| entry.unwrap().path());
-    files.filter(|path| path.is_file()).any(|path| {
-        let bytes = std::fs::read(path).unwrap();
-        bytes.windows(mark.len()).any(|window| window == mark)
-    })
-}
-
 /// The first key of the rounds.
 const FIRST: u32 = 100;
 
@@ -48,7 +38,6 @@ fn rotations(mut server: ApiServer, file: &Path) {
         server.kill();
     });
     println!("{last:?}");
-    let folder = server.data_dir().join("store");
     for (old, (call, nth)) in (FIRST..).zip(places(&last, &mut dice)) {
         let new = old + 1;
         println!("key {new}: killed at {call} {nth}");
@@ -68,8 +57,8 @@ fn rotations(mut server: ApiServer, file: &Path) {
         server.start_again();
         is_whole(&server);
         said(&mut store(&server.data_dir(), &["compact"]));
-        assert!(is_used(&folder, new) && !is_used(&folder, old), "key {new}");
         server.kill();
+        // Whatever were still encrypted with the old key could not be read.
         configure(file, &[new]);
         server.start_again();
         is_whole(&server);
