@@ -1,5 +1,7 @@
 //! How long commits take while checkpoints are written beside them, and how long when none are.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use serde_json::json;
 use store::{Durability, Op, Store, StoreConfig, Write};
 
@@ -48,12 +50,22 @@ pub(crate) async fn measure(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What does not get shorter by packing, so that a checkpoint has all of it to write.
+fn noise(bytes: usize, seed: u64) -> Vec<u8> {
+    let mut hasher = DefaultHasher::new();
+    let words = (0..bytes as u64 / 8).flat_map(|word| {
+        (seed, word).hash(&mut hasher);
+        hasher.finish().to_le_bytes()
+    });
+    words.collect()
+}
+
 async fn fill(store: &Store) -> anyhow::Result<()> {
     const VALUE_BYTES: usize = 64 << 10;
     for number in 0..LIVE_BYTES / VALUE_BYTES / 16 {
         let put = |n: usize| Op::Put {
             key: format!("/live/{number}/{n}").as_bytes().into(),
-            value: vec![b'v'; VALUE_BYTES].into(),
+            value: noise(VALUE_BYTES, (number * 16 + n) as u64).into(),
         };
         store.commit(Write::transaction((0..16).map(put).collect())).await?;
     }
