@@ -30,8 +30,8 @@ pub const PLACES: &[&str] = &[
     "checkpoint.done",
     "recovery.listed",
     "recovery.cut",
-    "recovery.gathered",
     "recovery.skipped",
+    "recovery.gathered",
     "close.marked",
 ];
 

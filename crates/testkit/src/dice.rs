@@ -2,7 +2,7 @@
 
 /// The same numbers for the same seed.
 #[derive(Clone, Debug)]
-pub struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
     /// From the environment's variable, or another each time. Tell the seed, so that a failure can be repeated.
@@ -21,5 +21,9 @@ impl Dice {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (z ^ (z >> 31)) % sides
+    }
+    /// Another sequence, so that what one does does not depend on how often another rolled.
+    pub fn fork(&mut self, salt: u64) -> Self {
+        Self(self.roll(u64::MAX) ^ salt.wrapping_mul(0xd134_2543_de82_ef95))
     }
 }

@@ -61,8 +61,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let config = StoreConfig {
         history_bytes: 1 << 20,
         history_revisions: 3000,
-        segment_bytes: 16 << 10,
-        checkpoint_bytes: 32 << 10,
+        segment_bytes: 6 << 10,
+        checkpoint_bytes: 8 << 10,
         slack_bytes: 256 << 10,
         relaxed_delay: Duration::from_millis(20),
         ..StoreConfig::new(options.dir)

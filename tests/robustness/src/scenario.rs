@@ -1,6 +1,8 @@
 //! One history each: a backend, clients, and what goes wrong.
 
-use crate::{clock::Dice, traffic::Life};
+use testkit::Dice;
+
+use crate::traffic::Life;
 
 pub mod api_server;
 pub mod etcd;

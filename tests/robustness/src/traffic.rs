@@ -15,10 +15,10 @@ use tokio::time::timeout;
 use crate::{
     RELAXED,
     backend::{Backend, Change, Following, Revision, Said, Transaction, Unread, Written},
-    clock::Dice,
     history::{History, WatchLog},
     verdict::Rule,
 };
+use testkit::Dice;
 
 /// How long anything may take before the run is called stuck.
 pub const PATIENCE: Duration = Duration::from_secs(60);

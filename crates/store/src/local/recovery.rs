@@ -113,6 +113,7 @@ pub(crate) fn recover(disk: Arc<dyn Disk>, config: &StoreConfig) -> Result<Recov
     report.revision = state.revision;
     // What was in it is on disk.
     if names.iter().any(|name| name == tail::NAME) {
+        failpoints::reach("recovery.gathered");
         disk.remove(tail::NAME).map_err(|source| failed(&*disk, "remove", tail::NAME, source))?;
     }
     log.go_on(state.revision, config.seal.clone(), tail::capacity(config.slack_bytes));
@@ -260,7 +261,6 @@ impl Replay<'_> {
                 log.append_payload(&payload).map_err(|error| unwritten(&**self.disk, error))?;
                 self.report.records += batch.transactions;
                 self.report.clean = false;
-                failpoints::reach("recovery.gathered");
             }
             offset += (FRAME_HEAD + payload.len()) as u64;
         }

@@ -4,7 +4,9 @@
 //! - a durable change is seen by nobody before it is on disk;
 //! - everybody sees changes in the order of the log;
 //! - a batch that could not be written leaves the state as it was, for all who asked, the refused
-//!   too: a refusal may rest on a change that did not happen.
+//!   too: a refusal may rest on a change that did not happen;
+//! - what is seen has been handed to the kernel, in the log or in its tail: no death of the process loses it;
+//! - revisions that are seen before they are on disk are fewer than recovery skips.
 
 use std::{sync::Arc, time::Duration};
 
@@ -200,7 +202,8 @@ impl Sequencer {
                     }
                 }
             };
-            if !is_first && !transaction.changes.is_empty() && !self.fits(&before, &transaction) {
+            let is_too_much = || self.is_large(&transaction) || !self.fits(&before, &transaction);
+            if !is_first && !transaction.changes.is_empty() && is_too_much() {
                 left = Some(Prepared { request, transaction });
                 break;
             }

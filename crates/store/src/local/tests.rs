@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use testkit::Dice;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::{
@@ -25,6 +26,12 @@ mod faults;
 mod format_1;
 mod gathered;
 mod power_cut;
+
+/// What a power cut takes is decided by the seed.
+fn rolls(seed: u64) -> impl FnMut(u64) -> u64 {
+    let mut dice = Dice(seed);
+    move |sides| dice.roll(sides)
+}
 
 /// Files end and checkpoints are written all the time, and relaxed writes are gathered if nothing else is to be done.
 fn small() -> StoreConfig {

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use super::*;
-use crate::clock::Dice;
+use testkit::Dice;
 
 /// A register of one number.
 struct Register;

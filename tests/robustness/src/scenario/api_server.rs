@@ -16,10 +16,10 @@ use tokio::{
 use super::{Load, Tasks, all};
 use crate::{
     backend::{Backend, api_server::ApiServer},
-    clock::Dice,
     history::{Inner, Restart},
     traffic::{Life, PATIENCE, Run},
 };
+use testkit::Dice;
 
 /// Where the server lives, over all its lives.
 pub struct Stage {

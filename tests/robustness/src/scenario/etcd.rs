@@ -12,10 +12,10 @@ use tokio::time::timeout;
 use super::{Load, Tasks, all};
 use crate::{
     backend::{Backend, Change, Listing, Transaction, Written, servers::Servers},
-    clock::Dice,
     history::{Inner, Restart},
     traffic::{Life, PATIENCE, Run},
 };
+use testkit::Dice;
 
 /// Other servers' work: neither too often, nor never.
 const COMPACT_ONE_OF: u64 = 4;

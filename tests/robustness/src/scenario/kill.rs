@@ -20,11 +20,11 @@ use tokio::{
 use super::{Load, Tasks, all};
 use crate::{
     backend::{Backend, child::Child},
-    clock::Dice,
     history::{Inner, Restart},
     host::Ready,
     traffic::{Life, PATIENCE, Run},
 };
+use testkit::Dice;
 
 /// Where the process under test is started.
 pub struct Stage {

@@ -4,17 +4,17 @@ use std::{sync::Arc, time::Duration};
 
 use store::{
     Store, StoreConfig,
-    sim::{Dice as DiskDice, Faults, SimDisk},
+    sim::{Faults, SimDisk},
 };
 
 use super::{Load, Tasks, all};
 use crate::{
     backend::{Backend, local::Local},
-    clock::Dice,
     history::{Inner, Restart},
     traffic::{Life, Run},
     verdict::Rule,
 };
+use testkit::Dice;
 
 /// Values are at most half as long, and come in pairs.
 const SLACK_BYTES: u64 = 48 << 10;
@@ -24,8 +24,8 @@ pub fn config() -> StoreConfig {
     StoreConfig {
         history_bytes: 64 << 10,
         history_revisions: 400,
-        segment_bytes: 8 << 10,
-        checkpoint_bytes: 16 << 10,
+        segment_bytes: 4 << 10,
+        checkpoint_bytes: 8 << 10,
         slack_bytes: SLACK_BYTES,
         relaxed_delay: Duration::from_millis(3),
         gather_within: Duration::from_millis(100),
@@ -55,7 +55,7 @@ pub async fn run(seed: u64, lives: u64) -> Inner {
         died = Some(run.history.clock.now());
         let is_power_cut = dice.roll(3) > 0;
         let next = match is_power_cut {
-            true => disk.after_power_cut(&mut DiskDice(dice.roll(u64::MAX))),
+            true => disk.after_power_cut(|sides| dice.roll(sides)),
             false => disk.after_kill(),
         };
         disk.set(Faults { dies_after: Some(0), ..Faults::default() });
@@ -115,7 +115,7 @@ fn observe(disk: &SimDisk, store: &Store, run: &Arc<Run>) {
 fn die_while_opening(disk: SimDisk, dice: &mut Dice) -> SimDisk {
     disk.set(Faults { dies_after: Some(dice.roll(10)), ..Faults::default() });
     drop(Store::open_on(disk.clone(), config()));
-    let after = disk.after_power_cut(&mut DiskDice(dice.roll(u64::MAX)));
+    let after = disk.after_power_cut(|sides| dice.roll(sides));
     after.set(Faults::default());
     after
 }

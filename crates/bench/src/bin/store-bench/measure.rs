@@ -74,3 +74,19 @@ pub(crate) fn processor_time() -> anyhow::Result<Duration> {
     };
     Ok(of(usage.user_time()) + of(usage.system_time()))
 }
+
+/// Processor time of the threads of stores: what is not spent on making up load.
+pub(crate) fn store_time() -> anyhow::Result<Duration> {
+    let mut time = Duration::ZERO;
+    for task in std::fs::read_dir("/proc/self/task")? {
+        let task = task?.path();
+        // A thread may end meanwhile.
+        let Ok(name) = std::fs::read_to_string(task.join("comm")) else { continue };
+        if name.starts_with("store") && name.trim() != "store-bench" {
+            let spent = std::fs::read_to_string(task.join("schedstat")).unwrap_or_default();
+            let nanoseconds = spent.split(' ').next().and_then(|first| first.parse().ok());
+            time += Duration::from_nanos(nanoseconds.unwrap_or_default());
+        }
+    }
+    Ok(time)
+}

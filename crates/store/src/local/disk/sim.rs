@@ -12,19 +12,6 @@ use super::{Disk, DiskFile};
 /// What a disk writes as a whole.
 const SECTOR: usize = 64;
 
-/// A sequence of numbers that looks random and is the same for the same seed.
-pub struct Dice(pub u64);
-
-impl Dice {
-    pub fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
-    }
-}
-
 #[derive(Clone, Default)]
 pub struct SimDisk {
     inner: Arc<Mutex<Inner>>,
@@ -87,15 +74,15 @@ impl SimDisk {
         self.inner.lock().bytes()
     }
 
-    /// The disk as it is found after a power cut.
-    pub fn after_power_cut(&self, dice: &mut Dice) -> SimDisk {
+    /// The disk as it is found after a power cut. What is lost is decided by numbers, each below the one asked with.
+    pub fn after_power_cut(&self, mut roll: impl FnMut(u64) -> u64) -> SimDisk {
         let inner = self.inner.lock();
-        let kept = dice.roll(inner.unsynced_names.len() as u64 + 1) as usize;
+        let kept = roll(inner.unsynced_names.len() as u64 + 1) as usize;
         let names = match kept {
             0 => &inner.durable_names,
             kept => &inner.unsynced_names[kept - 1],
         };
-        let files = inner.files.iter().map(|file| file.after_power_cut(dice)).collect();
+        let files = inner.files.iter().map(|file| file.after_power_cut(&mut roll)).collect();
         SimDisk::from(names.clone(), files)
     }
 
@@ -117,21 +104,21 @@ impl SimDisk {
 }
 
 impl SimFile {
-    fn after_power_cut(&self, dice: &mut Dice) -> SimFile {
+    fn after_power_cut(&self, roll: &mut impl FnMut(u64) -> u64) -> SimFile {
         let mut content = self.durable.clone();
         // Most, some or none of the sectors reached the disk.
-        let odds = dice.roll(5);
+        let odds = roll(5);
         for change in &self.unsynced {
             match change {
                 Change::Write(offset, bytes) => {
                     for (index, sector) in bytes.chunks(SECTOR).enumerate() {
-                        if dice.roll(4) < odds {
+                        if roll(4) < odds {
                             write(&mut content, *offset + (index * SECTOR) as u64, sector);
                         }
                     }
                 }
                 Change::Truncate(length) => {
-                    if dice.roll(4) < odds {
+                    if roll(4) < odds {
                         content.resize(*length as usize, 0);
                     }
                 }

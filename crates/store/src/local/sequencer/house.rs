@@ -28,16 +28,21 @@ impl Sequencer {
         self.measure();
     }
 
-    /// Whether a transaction can be appended to what is staged since the state `before`: there is room for it on
-    /// disk, and the batch does not get too large.
+    /// Whether a transaction would make what is gathered too much for one batch.
+    pub(super) fn is_large(&self, transaction: &Transaction) -> bool {
+        let gathered = self.log.gathered_bytes() as u64;
+        gathered > 0 && gathered + self.added(transaction) > BATCH_BYTES as u64
+    }
+
+    /// What a transaction adds to the log, at most.
+    fn added(&self, transaction: &Transaction) -> u64 {
+        self.room.record(transaction.changes.iter().map(|event| &**event))
+    }
+
+    /// Whether there is room on disk for a transaction after what is gathered, some of it since the state `before`.
     pub(super) fn fits(&self, before: &State, transaction: &Transaction) -> bool {
-        let changes = || transaction.changes.iter().map(|event| &**event);
-        let staged = self.log.gathered_bytes() as u64;
-        let added = staged + self.room.record(changes());
-        if staged > 0 && added > BATCH_BYTES as u64 {
-            return false;
-        }
-        let after = self.room.after(&self.state, changes());
+        let added = self.log.gathered_bytes() as u64 + self.added(transaction);
+        let after = self.room.after(&self.state, transaction.changes.iter().map(|event| &**event));
         failpoints::has(Bug::NoRoomMade)
             || self.room.has(self.checkpointer.files(&self.log), self.room.data(before).live, added, after)
     }
@@ -116,8 +121,12 @@ impl Sequencer {
                 return;
             }
         };
+        if !begun {
+            // There was no thread for it. Whoever waits may ask again.
+            self.rewrites.drain(..).for_each(|rewrite| drop(rewrite.done.send(Err(WriteError::NoSpace))));
+        }
         let revision = self.state.revision;
-        self.rewrites.iter_mut().filter(|_| begun).for_each(|rewrite| rewrite.up_to = Some(revision));
+        self.rewrites.iter_mut().for_each(|rewrite| rewrite.up_to = Some(revision));
     }
 
     /// What is due besides writes; a little of it each time.

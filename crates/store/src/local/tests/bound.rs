@@ -1,7 +1,7 @@
 //! What lies on disk is in proportion to what lives, at every moment.
 
 use super::*;
-use crate::{Op, local::disk::sim::Dice, revision::Revision, state::State};
+use crate::{Op, revision::Revision, state::State};
 
 const SEEDS: u64 = 60;
 const STEPS: u64 = 150;
@@ -97,7 +97,7 @@ fn one_store(seed: u64) -> u64 {
             let (is_clean, next) = match dice.roll(3) {
                 0 => (true, disk.clone()),
                 1 => (false, disk.after_kill()),
-                _ => (false, disk.after_power_cut(&mut dice)),
+                _ => (false, disk.after_power_cut(|sides| dice.roll(sides))),
             };
             // Whatever is running ends with the store.
             bench.sequencer.close();

@@ -83,7 +83,7 @@ fn relaxed_writes_are_synced_by_the_next_durable_one_or_after_the_delay() {
             bench.put("a", "1").unwrap();
         }
         for seed in 0..20 {
-            let cut = bench.disk.after_power_cut(&mut crate::local::disk::sim::Dice(seed));
+            let cut = bench.disk.after_power_cut(rolls(seed));
             let again = Bench::open(cut).unwrap();
             assert_eq!(again.value("lease").as_deref(), Some("1"));
             assert!(again.recovery.revision > relaxed.revision);
@@ -97,7 +97,7 @@ fn an_unclean_stop_skips_revisions_that_may_have_been_seen() {
     let durable = bench.put("a", "1").unwrap().revision;
     let seen = bench.write(vec![Write::put(&b"lease"[..], "1").relaxed()]).remove(0).unwrap().revision;
     let lost = (0..100)
-        .map(|seed| Bench::open(bench.disk.after_power_cut(&mut crate::local::disk::sim::Dice(seed))).unwrap())
+        .map(|seed| Bench::open(bench.disk.after_power_cut(rolls(seed))).unwrap())
         .find(|again| again.value("lease").is_none())
         .expect("one of a hundred cuts loses an unsynced write");
     let state = lost.hub.state();
@@ -131,7 +131,7 @@ fn a_file_that_did_not_fit_does_not_come_back_after_a_power_cut() {
             bench.disk.set(Faults::default());
             let relaxed = |n: u32| Write::put(&b"c"[..], format!("{n} {}", "w".repeat(200))).relaxed();
             bench.write((0..4).map(relaxed).collect()).into_iter().for_each(|answer| drop(answer.unwrap()));
-            let cut = bench.disk.after_power_cut(&mut crate::local::disk::sim::Dice(seed));
+            let cut = bench.disk.after_power_cut(rolls(seed));
             let again = Bench::open(cut);
             assert!(again.is_ok(), "space {space}, seed {seed}, refused {refused}: {:?}", again.err());
         }

@@ -1,10 +1,7 @@
 //! Relaxed writes that are gathered: in the tail until the log has them, as changes of what was before.
 
 use super::*;
-use crate::{
-    local::disk::{Disk, sim::Dice},
-    revision::Revision,
-};
+use crate::{local::disk::Disk, revision::Revision};
 
 /// Gathers for as long as it may.
 fn patient() -> StoreConfig {
@@ -59,7 +56,7 @@ fn a_death_of_the_process_loses_nothing_that_was_gathered() {
     // Closed, it is in the log and in nothing else.
     bench.sequencer.close();
     assert_eq!(bytes_of(&bench, "tail"), 0);
-    let again = Bench::open_with(bench.disk.after_power_cut(&mut Dice(1)), patient()).unwrap();
+    let again = Bench::open_with(bench.disk.after_power_cut(rolls(1)), patient()).unwrap();
     assert_eq!(again.hub.state().keys, state.keys);
     assert!(again.recovery.clean);
 }
@@ -140,6 +137,17 @@ fn a_checkpoint_may_begin_in_the_middle_of_what_is_gathered() {
     }
 }
 
+/// A transaction that makes a batch too large by itself is no reason to let go of anything.
+#[test]
+fn a_large_transaction_after_what_was_gathered_costs_no_history() {
+    let mut bench = Bench::open_with(SimDisk::default(), patient()).unwrap();
+    renew(&mut bench, 5, 0..20);
+    let floor = bench.hub.state().floor;
+    let put = |n: u64| crate::Op::Put { key: n.to_string().into_bytes().into(), value: vec![b'v'; 1 << 20].into() };
+    bench.write(vec![Write::transaction((0..5).map(put).collect())]).remove(0).unwrap();
+    assert_eq!(bench.hub.state().floor, floor);
+}
+
 /// A store that was closed, opened, and changed by a relaxed write that a power cut takes away: what was seen of it must
 /// not be given out again, although the last word on disk is that the store was closed.
 #[test]
@@ -151,7 +159,7 @@ fn what_was_seen_after_a_clean_start_is_not_forgotten() {
         let mut again = Bench::open(bench.disk.after_kill()).unwrap();
         assert!(again.recovery.clean);
         let seen = again.write(vec![renewal(1, 1), renewal(2, 1)]).pop().unwrap().unwrap().revision;
-        let third = Bench::open(again.disk.after_power_cut(&mut Dice(seed))).unwrap();
+        let third = Bench::open(again.disk.after_power_cut(rolls(seed))).unwrap();
         let state = third.hub.state();
         assert!(state.revision > seen, "seed {seed}: {seen} is given out again after {}", state.revision);
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::{Op, local::disk::sim::Dice, revision::Revision};
+use crate::{Op, revision::Revision};
 
 /// How many lives each seed's store gets, and how many seeds run.
 const LIVES: u64 = 12;
@@ -44,7 +44,7 @@ fn one_store(seed: u64) {
         if dice.roll(4) == 0 {
             disk.set(Faults { dies_after: Some(dice.roll(8)), ..Faults::default() });
             drop(Bench::open_with(disk.clone(), config.clone()));
-            disk = disk.after_power_cut(&mut dice);
+            disk = disk.after_power_cut(|sides| dice.roll(sides));
         }
         let mut bench = Bench::open_with(disk.clone(), config).unwrap();
         verify(&bench, &mut expected);
@@ -55,7 +55,7 @@ fn one_store(seed: u64) {
         let before = bench.hub.state();
         disk = match is_kill {
             true => disk.after_kill(),
-            false => disk.after_power_cut(&mut dice),
+            false => disk.after_power_cut(|sides| dice.roll(sides)),
         };
         if is_kill {
             let again = Bench::open_with(disk.after_kill(), small()).unwrap();
