@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use apimachinery::Status;
-use store::{Revision, Snapshot};
+use store::{ReadError, Revision, Snapshot};
 use tokio::time::{Instant, timeout_at};
 
-use crate::{Registry, failure};
+use crate::{Registry, failure, moved};
 
 /// How long a read waits for a revision that is yet to come, as upstream does.
 const FRESH_LIMIT: Duration = Duration::from_secs(3);
@@ -31,8 +31,12 @@ impl Registry {
         }
         let deadline = Instant::now() + FRESH_LIMIT;
         // What another server has given out already comes by itself, sooner so.
-        if let Ok(Ok(state)) = timeout_at(deadline, self.store().not_before(Revision(revision))).await {
-            return Ok(state);
+        match timeout_at(deadline, self.store().not_before(Revision(revision))).await {
+            Ok(Ok(state)) => return Ok(state),
+            Ok(Err(ReadError::Future { newest, .. })) if moved::is_of_before(&self.store().snapshot(), revision) => {
+                return Err(Status::expired(format!("too old resource version: {revision} ({newest})")));
+            }
+            _ => {}
         }
         self.wait_for(revision, deadline).await;
         let snapshot = self.store().snapshot();

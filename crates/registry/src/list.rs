@@ -102,7 +102,9 @@ impl Registry {
         let after = [prefix, token.after.as_bytes()].concat();
         let Some(revision) = token.revision else { return Ok((self.current().await?, Some(after))) };
         // Another server may have given out the token a moment ago.
-        self.at_least(revision).await?;
+        if let Err(status) = self.at_least(revision).await {
+            return Err(if status.is(Reason::Expired) { expired(&token) } else { status });
+        }
         match self.store().snapshot_at(Revision(revision)) {
             Ok(snapshot) => Ok((snapshot, Some(after))),
             Err(OutOfWindow::Future { current, .. }) => Err(failure::too_large_version(revision, current.0)),

@@ -9,7 +9,6 @@ pub use tls::EtcdCertificates;
 
 use std::{net::TcpListener, ops::Range, path::Path};
 
-use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -107,11 +106,11 @@ impl Etcd {
 
     /// It neither answers nor ends.
     pub fn pause(&mut self) {
-        self.member.signal(Signal::SIGSTOP);
+        self.member.pause();
     }
 
     pub fn resume(&mut self) {
-        self.member.signal(Signal::SIGCONT);
+        self.member.resume();
     }
 
     /// One call of etcd's gateway, such as `kv/put`, by a client that is not ours.

@@ -1,9 +1,9 @@
 //! A cluster moved from a data folder to etcd and back.
 
-use std::process::Command;
+use std::{collections::BTreeMap, path::PathBuf, process::Command};
 
 use serde_json::Value;
-use testkit::{ApiServer, Etcd, Kubectl, knarr};
+use testkit::{ApiServer, Etcd, Kubectl, eventually, knarr};
 
 use super::{Watch, config_map, raw, revision};
 
@@ -29,6 +29,132 @@ fn everything(kubectl: &Kubectl) -> Vec<Value> {
 /// What a watch from a revision of before is told.
 fn told(kubectl: &Kubectl, after: u64) -> Value {
     raw(kubectl, &format!("/api/v1/namespaces/default/configmaps?watch=1&timeoutSeconds=5&resourceVersion={after}"))
+}
+
+/// What client-go's informers do, over every start of the server: list, watch from there, list anew when told so.
+struct Informer {
+    kubeconfig: PathBuf,
+    known: BTreeMap<String, String>,
+    at: u64,
+    lists: usize,
+}
+
+impl Informer {
+    fn new(server: &ApiServer) -> Self {
+        Self { kubeconfig: server.kubeconfig(), known: BTreeMap::new(), at: 0, lists: 0 }
+    }
+
+    fn kubectl(&self) -> Kubectl {
+        Kubectl::newest(&self.kubeconfig, self.kubeconfig.parent().unwrap())
+    }
+
+    fn list(&mut self) {
+        let list = raw(&self.kubectl(), "/api/v1/namespaces/default/configmaps");
+        self.known = list["items"].as_array().unwrap().iter().map(entry).collect();
+        self.at = list["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap();
+        self.lists += 1;
+    }
+
+    /// Watches until this config map comes, or is known already.
+    fn follow_until(&mut self, name: &str) {
+        eventually("the informer has it", || {
+            if self.known.contains_key(name) {
+                return Ok(());
+            }
+            let path =
+                format!("/api/v1/namespaces/default/configmaps?watch=1&timeoutSeconds=1&resourceVersion={}", self.at);
+            for line in self.kubectl().run(["get", "--raw", &path]).stdout.lines() {
+                let event: Value = serde_json::from_str(line).unwrap();
+                let object = &event["object"];
+                if event["type"] == "ERROR" {
+                    assert_eq!(object["code"], 410, "{event}");
+                    self.list();
+                    break;
+                }
+                let (key, value) = entry(object);
+                let version: u64 = object["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap();
+                assert!(version > self.at, "{version} after {}", self.at);
+                self.at = version;
+                match event["type"] == "DELETED" {
+                    true => drop(self.known.remove(&key)),
+                    false => drop(self.known.insert(key, value)),
+                }
+            }
+            Err(format!("{:?} at {}", self.known.keys(), self.at))
+        });
+    }
+
+    /// What it knows is what there is.
+    fn is_right(&self) {
+        let list = raw(&self.kubectl(), "/api/v1/namespaces/default/configmaps");
+        let there: BTreeMap<String, String> = list["items"].as_array().unwrap().iter().map(entry).collect();
+        assert_eq!(self.known, there);
+    }
+}
+
+fn entry(object: &Value) -> (String, String) {
+    (object["metadata"]["name"].as_str().unwrap().to_owned(), object["data"]["key"].as_str().unwrap_or("").to_owned())
+}
+
+/// Lists that name a revision of before, or go on from one, are told to begin anew, or get what is there.
+fn old_lists(kubectl: &Kubectl, seen: u64, token: &str) {
+    let path = "/api/v1/namespaces/default/configmaps";
+    for query in [format!("continue={token}&limit=1"), format!("resourceVersion={seen}&resourceVersionMatch=Exact")] {
+        let refused = kubectl.run(["get", "--raw", &format!("{path}?{query}")]).fails();
+        assert!(refused.contains("Expired") || refused.contains("too old"), "{query}: {refused}");
+    }
+    let newer = kubectl.run(["get", "--raw", &format!("{path}?resourceVersion={seen}")]);
+    if revision(kubectl) >= seen {
+        newer.ok();
+    } else {
+        assert!(newer.stderr.contains("too old resource version"), "{newer}");
+    }
+}
+
+/// A place between two pages.
+fn continuation(kubectl: &Kubectl) -> String {
+    let page = raw(kubectl, "/api/v1/namespaces/default/configmaps?limit=1");
+    page["metadata"]["continue"].as_str().expect("there are two config maps").to_owned()
+}
+
+#[test]
+fn informers_go_on_over_every_move() {
+    let mut etcd = Etcd::start();
+    let mut server = ApiServer::start();
+    let mut informer = Informer::new(&server);
+    server.kubectl().apply(&[config_map("a", 1), config_map("gone", 1)].concat());
+    informer.list();
+    for (move_number, to) in ["etcd", "local", "etcd"].into_iter().enumerate() {
+        let kubectl = server.kubectl();
+        let (seen, token) = (revision(&kubectl), continuation(&kubectl));
+        // Not heard of before the move.
+        kubectl.apply(&config_map("a", 10 + move_number));
+        kubectl.ok("delete cm gone");
+        assert!(server.process().stop(std::time::Duration::from_secs(20)).success());
+        server.kill();
+        if move_number == 2 {
+            // Its revisions are too great to count to.
+            std::fs::remove_dir_all(server.data_dir().join("store-moved-to-etcd")).unwrap();
+            etcd.kill();
+            etcd.start_anew();
+        }
+        let said = migrate(&server, &etcd, to).unwrap();
+        assert_eq!(said.contains("smaller"), move_number == 2, "{said}");
+        match to {
+            "etcd" => server.set_flags(&["--datastore-endpoint", &etcd.endpoint()]),
+            _ => server.set_flags(&[]),
+        }
+        server.start_again();
+        let kubectl = server.kubectl();
+        old_lists(&kubectl, seen, &token);
+        let lists = informer.lists;
+        let last = format!("after-{move_number}");
+        kubectl.apply(&[config_map(&last, 1), config_map("gone", 2)].concat());
+        informer.follow_until(&last);
+        informer.follow_until("gone");
+        informer.is_right();
+        assert_eq!(informer.lists, lists + 1, "once told to read anew, it goes on");
+    }
 }
 
 #[test]

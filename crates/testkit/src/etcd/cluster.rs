@@ -5,7 +5,6 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -165,11 +164,11 @@ impl EtcdCluster {
 
     /// It neither answers nor ends.
     pub fn pause(&mut self, number: usize) {
-        self.members[number].signal(Signal::SIGSTOP);
+        self.members[number].pause();
     }
 
     pub fn resume(&mut self, number: usize) {
-        self.members[number].signal(Signal::SIGCONT);
+        self.members[number].resume();
     }
 
     /// Nobody reaches this member, and nobody is told so.

@@ -92,8 +92,24 @@ impl Member {
         self.process.is_some()
     }
 
-    pub(super) fn signal(&mut self, signal: Signal) {
-        self.process.as_mut().expect("it runs").signal(signal);
+    /// Returns when no thread of it does anything any more: the kernel stops them one by one.
+    pub(super) fn pause(&mut self) {
+        let process = self.process.as_mut().expect("it runs");
+        process.signal(Signal::SIGSTOP);
+        let tasks = format!("/proc/{}/task", process.pid());
+        let is_stopped = |task: &Path| {
+            let stat = std::fs::read_to_string(task.join("stat")).unwrap_or_default();
+            stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+        };
+        eventually("etcd is stopped", || {
+            let tasks = std::fs::read_dir(&tasks).map_err(|error| error.to_string())?;
+            let running = tasks.flatten().filter(|task| !is_stopped(&task.path())).count();
+            if running == 0 { Ok(()) } else { Err(format!("{running} threads run")) }
+        });
+    }
+
+    pub(super) fn resume(&mut self) {
+        self.process.as_mut().expect("it runs").signal(Signal::SIGCONT);
     }
 
     fn curl(&self, words: &[&str]) -> Result<String, String> {
