@@ -53,6 +53,8 @@ pub(crate) fn renewed(pair: &Pair) -> Option<Pair> {
     }
     let key = KeyPair::from_pem(&pair.key_pem).ok()?;
     let mut params = authority_params(name(old.subject())?).ok()?;
+    // As before: what was renewed by a clock that stood in the future is good when the clock is right again.
+    params.not_before = old.validity().not_before.to_datetime();
     if let Some(id) = key_id(&old) {
         params.key_identifier_method = KeyIdMethod::PreSpecified(id);
     }

@@ -12,6 +12,9 @@ pub(crate) struct Robustness {
     /// The first seed; the next ones follow
     #[arg(long)]
     seed: Option<u64>,
+    /// Without optimization: builds in a fraction of the time, and does less in the same
+    #[arg(long)]
+    unoptimized: bool,
     /// Two stores on an etcd of three members, instead of local stores; needs root, and etcd
     #[arg(long)]
     etcd: bool,
@@ -23,7 +26,11 @@ pub(crate) struct Robustness {
 impl Robustness {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["run", "--release", "--package", "robustness", "--"]);
+        cargo.arg("run");
+        if !self.unoptimized {
+            cargo.arg("--release");
+        }
+        cargo.args(["--package", "robustness", "--"]);
         if self.etcd_bugs {
             cargo.arg("etcd-bugs");
         } else {

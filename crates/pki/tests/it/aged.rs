@@ -61,6 +61,13 @@ fn an_authority_that_ended_is_renewed_and_all_that_trusts_it_goes_on() {
         let renewed = folder.authority(name, "kubernetes").unwrap();
         assert_ne!(renewed.certificate_pem(), old);
         assert!(pki::is_valid_now(renewed.certificate_pem()));
+        fs::write(dir.path().join("renewed"), renewed.certificate_pem()).unwrap();
+        fs::write(dir.path().join("old"), &old).unwrap();
+        let begins = |name: &str| {
+            let path = dir.path().join(name);
+            openssl(&["x509", "-noout", "-startdate", "-in", path.to_str().unwrap()])
+        };
+        assert_eq!(begins("renewed"), begins("old"), "a clock that was wrong once makes no authority of the future");
         let left = pki::end_time(renewed.certificate_pem()).unwrap().duration_since(SystemTime::now()).unwrap();
         assert!(left > 3000 * DAY, "{left:?}");
         let new_leaf = folder.leaf(&format!("{name}-leaf"), &renewed, &serving_leaf()).unwrap().certificate_pem;
