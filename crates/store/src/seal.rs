@@ -8,7 +8,8 @@ use bytes::Bytes;
 ///
 /// Memory holds values as they are. What is on disk says by itself whether it is sealed, and with which key.
 pub trait Seal: fmt::Debug + Send + Sync {
-    /// What the disk gets instead of the value; `None`: the value itself. Called by the thread that writes.
+    /// What the disk gets instead of the value; `None`: the value itself. Called by the thread that
+    /// writes. Whether it is sealed depends on the key alone, as long as the store is open.
     fn seal(&self, key: &[u8], value: &[u8]) -> Option<Vec<u8>>;
     /// Whether values of this key may lie there otherwise than they are now sealed: those that are written anew when the
     /// keys of the cipher change, also where the new form is the value itself.
