@@ -20,7 +20,7 @@ finish() {
 trap finish EXIT
 
 modules="overlay veth bridge br_netfilter nf_tables nft_chain_nat nft_ct nft_nat nft_masq nft_fib_inet nft_fib_ipv4
- nft_hash nft_numgen nft_reject_inet nf_conntrack_netlink"
+ nft_hash nft_numgen nft_reject_inet nft_reject_ipv4 nf_conntrack_netlink"
 version=$(basename "$kernel"/lib/modules/*)
 root=$work/root; mkdir -p "$root"/{bin,proc,sys,dev}
 cp /bin/busybox "$root/bin/"
