@@ -1,6 +1,9 @@
 //! Times, rates, and what the process has taken.
 
-use std::time::Duration;
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
 
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -89,4 +92,14 @@ pub(crate) fn store_time() -> anyhow::Result<Duration> {
         }
     }
     Ok(time)
+}
+
+/// What does not get shorter by packing, so that a checkpoint has all of it to write.
+pub(crate) fn noise(bytes: usize, seed: u64) -> Vec<u8> {
+    let mut hasher = DefaultHasher::new();
+    let words = (0..bytes as u64 / 8).flat_map(|word| {
+        (seed, word).hash(&mut hasher);
+        hasher.finish().to_le_bytes()
+    });
+    words.collect()
 }

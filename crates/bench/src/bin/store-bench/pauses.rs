@@ -1,13 +1,11 @@
 //! How long commits take while checkpoints are written beside them, and how long when none are.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use serde_json::json;
 use store::{Durability, Op, Store, StoreConfig, Write};
 
 use crate::{
     Options,
-    measure::{Times, median, report},
+    measure::{Times, median, noise, report},
     puts,
 };
 
@@ -48,16 +46,6 @@ pub(crate) async fn measure(options: &Options) -> anyhow::Result<()> {
         store.close().await;
     }
     Ok(())
-}
-
-/// What does not get shorter by packing, so that a checkpoint has all of it to write.
-fn noise(bytes: usize, seed: u64) -> Vec<u8> {
-    let mut hasher = DefaultHasher::new();
-    let words = (0..bytes as u64 / 8).flat_map(|word| {
-        (seed, word).hash(&mut hasher);
-        hasher.finish().to_le_bytes()
-    });
-    words.collect()
 }
 
 async fn fill(store: &Store) -> anyhow::Result<()> {

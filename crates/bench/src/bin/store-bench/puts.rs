@@ -1,6 +1,13 @@
 //! Durable puts by one and by many clients: the bare disk, the store, etcd, one after the other, several times.
 
-use std::{io::Write as _, time::Duration};
+use std::{
+    io::Write as _,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use serde_json::json;
@@ -10,7 +17,7 @@ use tokio::{task::JoinSet, time::Instant};
 use crate::{
     Options,
     etcd::Etcd,
-    measure::{Times, median, report},
+    measure::{Times, median, noise, report},
 };
 
 /// Each client writes over so many keys.
@@ -85,11 +92,13 @@ pub(crate) async fn puts(
     clients: usize,
     durability: Durability,
 ) -> anyhow::Result<Times> {
-    let value = Bytes::from(vec![b'v'; options.value_bytes]);
-    let store = store.clone();
+    // Nothing of a value is in the one before, nor does it compress: all of it has to be written.
+    let (pool, next) = (Bytes::from(noise(options.value_bytes + (1 << 20), 7)), Arc::new(AtomicUsize::new(0)));
+    let (store, length) = (store.clone(), options.value_bytes);
     clients_for(options.seconds, clients, move |key| {
+        let from = next.fetch_add(1, Ordering::Relaxed).wrapping_mul(65_537) % (1 << 20);
         // As the registry hands values over: each is its own.
-        let (store, value) = (store.clone(), value.to_vec());
+        let (store, value) = (store.clone(), pool[from..from + length].to_vec());
         async move {
             let ops = vec![Op::Put { key: key.as_bytes().into(), value: value.into() }];
             store.commit(Write { ops, durability }).await?;
