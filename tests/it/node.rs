@@ -52,13 +52,15 @@ fn hello(node_port: u16) -> String {
     manifest.replace("nodePort: 30080", &format!("nodePort: {node_port}"))
 }
 
-/// Applies the example and waits until it is rolled out.
+/// Applies the example and waits until it is rolled out and its Service answers: the packet rules follow the endpoints,
+/// and may come after the Deployment says that all is well.
 #[track_caller]
-fn run_hello(kubectl: &Kubectl, node_port: u16) {
+fn run_hello(node: &Node, kubectl: &Kubectl, node_port: u16) {
     kubectl.apply(&hello(node_port));
     let status = kubectl.run(["rollout", "status", "deploy/hello", "--timeout=80s"]);
     let seen = || kubectl.ok("get pods -o wide") + &kubectl.ok("get events");
     assert!(status.is_success(), "{status}\n{}", seen());
+    testkit::eventually("the Service answers", || node.get(&format!("127.0.0.1:{node_port}")));
 }
 
 /// A pod that runs a shell script in busybox.

@@ -230,7 +230,7 @@ fn kills_lose_nothing_and_touch_no_pod() {
     let kills = std::env::var(KILLS).ok().map(|text| text.parse::<usize>().unwrap());
     let dice = Dice::from_env(SEED);
     let node = Node::start();
-    run_hello(&node.kubectl(), NODE_PORT);
+    run_hello(&node, &node.kubectl(), NODE_PORT);
     let (network, stop, asked) = (node.network(), AtomicBool::new(false), AtomicUsize::new(0));
     let remains = Remains::of(&node);
     let mut trial = Trial::begin(node, dice);

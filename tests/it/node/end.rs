@@ -35,7 +35,7 @@ fn only_known_sockets_listen() {
 fn down_leaves_nothing() {
     let node = Node::start();
     let kubectl = node.kubectl();
-    run_hello(&kubectl, 30_086);
+    run_hello(&node, &kubectl, 30_086);
     assert!(!node.pod_pids().is_empty());
     assert!(node.run(&["nft", "list", "tables"]).ok().contains("knarr"));
     node.knarr(&["down"]).ok();

@@ -36,7 +36,7 @@ fn is_ready(kubectl: &Kubectl) {
 fn a_full_disk_stops_writes_and_no_pod() {
     let node = Node::start_on_small_disk(160, &["--eviction-hard=", "--image-gc-high-threshold=100"]);
     let kubectl = node.kubectl();
-    run_hello(&kubectl, NODE_PORT);
+    run_hello(&node, &kubectl, NODE_PORT);
     let (pid, before) = (node.pid(), identities(&kubectl));
     let ballast = node.data_dir().join("ballast");
     fill(&ballast);
@@ -79,7 +79,7 @@ fn who_fills_the_last_byte_goes_and_others_come() {
     ];
     let node = Node::start_on_small_disk(160, &flags);
     let kubectl = node.kubectl();
-    run_hello(&kubectl, NODE_PORT + 1);
+    run_hello(&node, &kubectl, NODE_PORT + 1);
     let before = identities(&kubectl);
     kubectl.apply(&shell_pod("hog", "cat /dev/zero > /tmp/file; trap 'exit 0' TERM; sleep 1000 & wait"));
     eventually("the hog is evicted", || {

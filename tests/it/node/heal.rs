@@ -44,7 +44,7 @@ fn all_ready(kubectl: &Kubectl) {
 fn containers_pods_and_daemons_come_back() {
     let mut node = Node::start();
     let kubectl = node.kubectl();
-    run_hello(&kubectl, 30_085);
+    run_hello(&node, &kubectl, 30_085);
     all_ready(&kubectl);
 
     // A process of a container dies: the container is started again in place.

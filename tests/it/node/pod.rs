@@ -78,7 +78,7 @@ fn a_terminal_reaches_into_a_pod() {
 fn files_and_ports_come_through() {
     let node = shared();
     let kubectl = namespace(&node, "through");
-    run_hello(&kubectl, 30_084);
+    run_hello(&node, &kubectl, 30_084);
     let pod = kubectl.value("pods", "{.items[0].metadata.name}");
     let file = node.folder().join("copied");
     std::fs::write(&file, "some text\n".repeat(10_000)).unwrap();

@@ -38,7 +38,7 @@ fn under_load(node: &Node, address: &str, act: impl FnOnce() + Send) -> (usize, 
 fn no_request_fails_while_the_image_changes() {
     let node = shared();
     let kubectl = namespace(&node, "rollout");
-    run_hello(&kubectl, 30_082);
+    run_hello(&node, &kubectl, 30_082);
     let address = "127.0.0.1:30082";
     for (change, version) in
         [("set image deploy/hello hello=localhost/hello:2", "hello 2"), ("rollout undo deploy/hello", "hello 1")]
@@ -73,7 +73,7 @@ fn no_request_fails_while_the_image_changes() {
 fn a_bad_image_stops_the_rollout_and_nothing_else() {
     let node = shared();
     let kubectl = namespace(&node, "badimage");
-    run_hello(&kubectl, 30_083);
+    run_hello(&node, &kubectl, 30_083);
     kubectl.ok("set image deploy/hello hello=localhost/no-such-image:9");
     let mut seen = Vec::new();
     eventually("the pod says why", || {

@@ -10,7 +10,7 @@ use super::{namespace, run_hello, shared};
 fn a_service_answers_from_everywhere() {
     let node = shared();
     let kubectl = namespace(&node, "service");
-    run_hello(&kubectl, 30_081);
+    run_hello(&node, &kubectl, 30_081);
     let pods: BTreeSet<String> =
         kubectl.value("pods", "{.items[*].metadata.name}").split(' ').map(str::to_owned).collect();
     assert_eq!(pods.len(), 3);
