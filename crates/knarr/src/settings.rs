@@ -89,7 +89,7 @@ pub(crate) struct ApiServerSettings {
 }
 
 impl ApiServerSettings {
-    const NAMES: [&str; 24] = [
+    const NAMES: [&str; 26] = [
         "data-dir",
         "bind-address",
         "secure-port",
@@ -103,6 +103,8 @@ impl ApiServerSettings {
         "datastore-cafile",
         "datastore-certfile",
         "datastore-keyfile",
+        "datastore-username",
+        "datastore-password-file",
         "etcd-prefix",
         "storage-media-type",
         "snapshot-interval",
