@@ -164,7 +164,13 @@ fn first_wait(dir: &Path, every: Duration, now: SystemTime) -> Duration {
 /// The order in which snapshots were taken, as far as their names tell.
 fn in_order(names: &mut [String], now: jiff::Timestamp) {
     let now = format!("{PREFIX}{}~", now.strftime(STAMP));
-    names.sort_by(|a, b| (*a <= now, a).cmp(&(*b <= now, b)));
+    names.sort_by(|a, b| (*a <= now, moment(a)).cmp(&(*b <= now, moment(b))));
+}
+
+/// When it was taken: of two of one second, the revision tells.
+fn moment(name: &str) -> (&str, u64) {
+    let (stamp, revision) = name.rsplit_once("-r").unwrap_or((name, ""));
+    (stamp, revision.parse().unwrap_or_default())
 }
 
 fn take(store: &Store, config: &SnapshotConfig, now: jiff::Timestamp) -> anyhow::Result<(PathBuf, Contents)> {
@@ -216,7 +222,7 @@ pub fn names(dir: &Path) -> std::io::Result<Vec<String>> {
             names.push(name);
         }
     }
-    names.sort();
+    names.sort_by(|a, b| moment(a).cmp(&moment(b)));
     Ok(names)
 }
 
@@ -237,8 +243,7 @@ mod tests {
             store.commit(Write::put([b'k', n], "v")).await.unwrap();
             taken.push(take(&store, &config, jiff::Timestamp::now()).unwrap());
         }
-        let mut kept = names(&config.dir).unwrap();
-        kept.sort();
+        let kept = names(&config.dir).unwrap();
         assert_eq!(kept.len(), 2);
         for ((path, contents), name) in taken[2..].iter().zip(&kept) {
             assert_eq!(path.file_name().unwrap().to_str().unwrap(), name);
@@ -254,6 +259,16 @@ mod tests {
         let year = Duration::from_secs(365 * 24 * 3600);
         assert_eq!(first_wait(&config.dir, every, now + 100 * year), Duration::ZERO);
         assert_eq!(first_wait(&config.dir, every, now - 50 * year), FIRST_AFTER);
+    }
+
+    #[test]
+    fn of_one_second_the_lower_revision_is_older() {
+        let now = "2026-03-01T00:00:00Z".parse().unwrap();
+        let mut names =
+            ["1-r7", "0-r9", "0-r10143", "0-r2"].map(|end| format!("{PREFIX}20260301T00000{end}").replace("-r", "Z-r"));
+        in_order(&mut names, now);
+        let ends = names.each_ref().map(|name| &name[PREFIX.len() + 14..]);
+        assert_eq!(ends, ["1Z-r7", "0Z-r2", "0Z-r9", "0Z-r10143"], "what is in the future first");
     }
 
     #[tokio::test]

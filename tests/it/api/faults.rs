@@ -71,7 +71,7 @@ fn a_full_disk_stops_writes_and_nothing_else() {
     let mut written = Vec::new();
     let refused = eventually("writes are refused", || {
         let name = format!("late-{}", written.len());
-        let answer = create(&kubectl, &name);
+        let answer = kubectl.run(["create", "configmap", &name, "--from-literal=key=value", "-v=8"]);
         if answer.is_success() {
             written.push(name);
             return Err("written");
@@ -79,8 +79,7 @@ fn a_full_disk_stops_writes_and_nothing_else() {
         Ok(answer)
     });
     assert!(refused.stderr.contains("no space") || refused.stderr.contains("disk"), "{refused}");
-    let raw = kubectl.run(["create", "configmap", "x", "-v=8"]);
-    assert!(raw.stderr.contains("507"), "{raw}");
+    assert!(refused.stderr.contains("507"), "{refused}");
     // Reads go on, and so does the server.
     assert_eq!(kubectl.value("configmap/before", "{.data.key}"), "value");
 

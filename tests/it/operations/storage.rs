@@ -51,8 +51,15 @@ impl Far {
     }
 
     /// Scheduled ones.
+    /// The oldest first.
     fn names(&self) -> Vec<String> {
-        self.storage.names().into_iter().filter(|name| name.starts_with("c/snapshot-")).collect()
+        let mut names: Vec<_> =
+            self.storage.names().into_iter().filter(|name| name.starts_with("c/snapshot-")).collect();
+        names.sort_by_key(|name| {
+            let (stamp, revision) = name.split_once("-r").unwrap();
+            (stamp.to_owned(), revision.parse::<u64>().unwrap())
+        });
+        names
     }
 }
 
