@@ -155,6 +155,21 @@ where
     }
 }
 
+/// Waits until all that there was to write is written: nothing was for a while.
+pub(crate) async fn comes_to_rest(running: &Running) {
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    let mut ticks = tokio::time::interval(Duration::from_millis(50));
+    let (mut written, mut since) = (running.meter.writes().len(), tokio::time::Instant::now());
+    while since.elapsed() < Duration::from_millis(1500) {
+        ticks.tick().await;
+        let now = running.meter.writes().len();
+        if now != written {
+            (written, since) = (now, tokio::time::Instant::now());
+        }
+        assert!(since < deadline, "not within {DEADLINE:?}: controllers come to rest");
+    }
+}
+
 /// Watches for a while that nothing is written.
 pub(crate) async fn stays_quiet(running: &Running) {
     let until = tokio::time::Instant::now() + Duration::from_millis(1500);

@@ -5,7 +5,7 @@ use client::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
 use crate::{
-    cluster::{Cluster, NODE, eventually, stays_quiet},
+    cluster::{Cluster, NODE, comes_to_rest, eventually, stays_quiet},
     meter::Death,
 };
 
@@ -23,6 +23,7 @@ async fn a_namespace_gets_its_account_and_certificate_and_goes_with_all_it_has()
     .await;
     cluster.api::<ServiceAccount>("team").delete("default", &DeleteParams::default()).await.unwrap();
     eventually("the account is back", || async { !cluster.list::<ServiceAccount>("team").await.is_empty() }).await;
+    comes_to_rest(&running).await;
     drop(running);
     let running = cluster.controllers(Death::Never);
     stays_quiet(&running).await;

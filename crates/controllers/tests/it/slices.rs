@@ -9,7 +9,7 @@ use client::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
 use crate::{
-    cluster::{Cluster, eventually, stays_quiet},
+    cluster::{Cluster, comes_to_rest, eventually, stays_quiet},
     meter::Death,
 };
 
@@ -35,6 +35,7 @@ async fn endpoints_of_users_are_mirrored() {
     let change = Patch::Merge(json!({"subsets": [{"addresses": [{"ip": "192.0.2.8"}], "ports": [{"port": 80}]}]}));
     cluster.api::<Endpoints>("default").patch("outside", &PatchParams::default(), &change).await.unwrap();
     eventually("the change", || async { mirrored().await == ["192.0.2.8"] }).await;
+    comes_to_rest(&running).await;
     drop(running);
     let running = cluster.controllers(Death::Never);
     stays_quiet(&running).await;

@@ -9,7 +9,7 @@ use client::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::{
-    cluster::{Cluster, NODE, Running, eventually, stays_quiet},
+    cluster::{Cluster, NODE, Running, comes_to_rest, eventually, stays_quiet},
     meter::Death,
 };
 
@@ -90,6 +90,7 @@ async fn a_deployment_comes_up_rolls_and_rolls_back_and_then_rests() {
     complete(&cluster, 3, "3").await;
     patch(&cluster, json!({"replicas": 5})).await;
     complete(&cluster, 5, "3").await;
+    comes_to_rest(&running).await;
     drop(running);
     let again = cluster.controllers(Death::Never);
     stays_quiet(&again).await;
