@@ -55,6 +55,9 @@ impl Run {
     }
 }
 
+/// What does not compress is made of these.
+const NOISE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
 /// One life of a backend.
 #[derive(Clone)]
 pub struct Life {
@@ -192,7 +195,12 @@ impl Life {
     /// Written once in a run.
     fn value(&self, dice: &mut Dice) -> String {
         let length = if dice.roll(10) == 0 { dice.roll(3000) } else { dice.roll(100) };
-        self.run.value(&"v".repeat(length as usize))
+        // Some differ little from what was there before, and some have nothing in common with anything.
+        if dice.roll(2) == 0 {
+            return self.run.value(&"v".repeat(length as usize));
+        }
+        let noise = |_| char::from(NOISE[dice.roll(NOISE.len() as u64) as usize]);
+        self.run.value(&(0..length).map(noise).collect::<String>())
     }
 
     /// Opens watches one after the other, and follows each for a while; some from where an earlier one was.
