@@ -9,7 +9,7 @@ use std::{
     fs::File,
     io,
     path::{Path, PathBuf},
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
 };
 
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
         checkpoint::{self, BadCheckpoint, Decoded},
         disk::{DiskFile, Folder, dry::DryDisk, sync_dir},
         log::{Log, LogError},
+        pace::Pace,
         record::Mark,
         recovery::{Recovery, recover},
     },
@@ -76,7 +77,7 @@ impl Verified {
 
 pub(crate) fn save(snapshot: &Snapshot, seal: Option<&dyn Seal>, out: &mut dyn io::Write) -> io::Result<Contents> {
     let (revision, keys) = (snapshot.revision(), snapshot.keys());
-    let bytes = checkpoint::encode(out, revision, keys, seal, &AtomicBool::new(false))?;
+    let bytes = checkpoint::encode(out, revision, keys, seal, &Pace::hurried())?;
     let bytes = bytes.expect("only who is told to stop writes nothing");
     out.flush()?;
     Ok(Contents { revision, keys: keys.len(), bytes })
@@ -125,7 +126,7 @@ pub fn restore(path: &Path, dir: &Path) -> Result<Contents, BackupError> {
 fn fill(dir: &Path, revision: Revision, keys: &Keys) -> Result<u64, BackupError> {
     let failed = |source| BackupError::Io { action: "write", path: dir.to_owned(), source };
     let folder = Arc::new(Folder::open(dir).map_err(|error| BackupError::Open(Box::new(error)))?);
-    let bytes = checkpoint::write(&*folder, revision, keys, None, &AtomicBool::new(false)).map_err(failed)?;
+    let bytes = checkpoint::write(&*folder, revision, keys, None, &Pace::hurried()).map_err(failed)?;
     let limit = StoreConfig::new(dir).segment_bytes;
     let mut log = Log::begin(folder, revision, Vec::new(), limit).map_err(failed)?;
     log.mark(Mark::Closed, revision).map_err(|error| match error {

@@ -30,6 +30,7 @@ pub(crate) mod disk;
 mod frame;
 mod gauges;
 pub(crate) mod log;
+pub(crate) mod pace;
 mod pack;
 mod patch;
 mod queue;

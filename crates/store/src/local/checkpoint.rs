@@ -12,20 +12,15 @@
 //! It is written under a temporary name, synced, and renamed, so a checkpoint under its own name is
 //! whole. It is always of the floor of the history: replaying the log from it gives back the window.
 
-use std::{
-    borrow::Cow,
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{borrow::Cow, io, sync::Arc};
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::{
     disk::{Disk, DiskFile},
     frame::{self, FRAME_HEAD},
+    pace::Pace,
     pack::{Packer, unpack},
     record::{put_bytes, put_value, take, take_bytes, take_u32, take_u64},
 };
@@ -48,8 +43,6 @@ const PACKED: u8 = 1;
 const END: u8 = 2;
 /// A frame is closed when it is at least this long.
 const FRAME_BYTES: usize = 64 << 10;
-/// Synced this often while it is written, so that the log's syncs never wait for a mountain of it.
-const SYNC_BYTES: u64 = 4 << 20;
 
 pub(crate) fn name(revision: Revision) -> String {
     format!("{PREFIX}{:020}", revision.0)
@@ -75,10 +68,10 @@ pub(crate) fn write(
     revision: Revision,
     keys: &Keys,
     seal: Option<&dyn Seal>,
-    stop: &AtomicBool,
+    pace: &Pace,
 ) -> io::Result<Option<u64>> {
     let (temporary, name) = (name(revision) + TEMPORARY, name(revision));
-    let result = write_file(disk, &temporary, revision, keys, seal, stop);
+    let result = write_file(disk, &temporary, revision, keys, seal, pace);
     match result {
         Ok(Some(bytes)) => {
             failpoints::reach("checkpoint.written");
@@ -105,10 +98,10 @@ fn write_file(
     revision: Revision,
     keys: &Keys,
     seal: Option<&dyn Seal>,
-    stop: &AtomicBool,
+    pace: &Pace,
 ) -> io::Result<Option<u64>> {
-    let mut writer = Writer { file: disk.create(name)?, offset: 0, unsynced: 0 };
-    let written = encode(&mut writer, revision, keys, seal, stop)?;
+    let mut writer = Writer { file: disk.create(name)?, offset: 0, unsynced: 0, since: Instant::now(), pace };
+    let written = encode(&mut writer, revision, keys, seal, pace)?;
     writer.file.sync()?;
     Ok(written)
 }
@@ -119,7 +112,7 @@ pub(crate) fn encode(
     revision: Revision,
     keys: &Keys,
     seal: Option<&dyn Seal>,
-    stop: &AtomicBool,
+    pace: &Pace,
 ) -> io::Result<Option<u64>> {
     let salt = frame::fresh_salt();
     let mut offset = HEADER as u64;
@@ -139,7 +132,7 @@ pub(crate) fn encode(
         if entries.len() < FRAME_BYTES && left.peek().is_some() {
             continue;
         }
-        if stop.load(Ordering::Relaxed) {
+        if pace.is_stopped() {
             return Ok(None);
         }
         match packer.pack(&entries) {
@@ -152,20 +145,24 @@ pub(crate) fn encode(
 }
 
 /// The file of a checkpoint that is being written.
-struct Writer {
+struct Writer<'a> {
     file: Box<dyn DiskFile>,
     offset: u64,
+    /// Of the piece that is being written: its bytes, and when it was begun.
     unsynced: u64,
+    since: Instant,
+    pace: &'a Pace,
 }
 
-impl io::Write for Writer {
+impl io::Write for Writer<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write_at(bytes, self.offset)?;
         self.offset += bytes.len() as u64;
         self.unsynced += bytes.len() as u64;
-        if self.unsynced >= SYNC_BYTES {
+        if self.unsynced >= self.pace.piece() {
             self.file.sync()?;
-            self.unsynced = 0;
+            self.pace.rest(self.since);
+            (self.unsynced, self.since) = (0, Instant::now());
         }
         Ok(bytes.len())
     }

@@ -4,15 +4,7 @@
 //! checkpoint is durable it removes what it replaces: the log up to its revision, and the
 //! checkpoint before.
 
-use std::{
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::JoinHandle,
-    time::Duration,
-};
+use std::{io, sync::Arc, thread::JoinHandle, time::Duration};
 
 use tokio::time::Instant;
 
@@ -20,6 +12,7 @@ use super::{
     checkpoint,
     disk::Disk,
     log::Log,
+    pace::Pace,
     queue::{Chore, Queue},
     room::{Data, Files},
     segment,
@@ -49,7 +42,7 @@ pub(crate) struct Checkpointer {
 
 struct Running {
     thread: JoinHandle<Outcome>,
-    stop: Arc<AtomicBool>,
+    pace: Arc<Pace>,
     revision: Revision,
     segments: usize,
     /// The most bytes it will have, and the bytes it removes.
@@ -94,6 +87,13 @@ impl Checkpointer {
         self.running.is_some()
     }
 
+    /// Somebody waits for the running one.
+    pub(crate) fn hurry(&self) {
+        if let Some(running) = &self.running {
+            running.pace.hurry();
+        }
+    }
+
     /// The number of the running one, or of the latest.
     pub(crate) fn number(&self) -> u64 {
         self.number
@@ -126,29 +126,32 @@ impl Checkpointer {
 
     /// Begins one, of the floor of the history; false if there is no thread for it.
     pub(crate) fn start(&mut self, state: &State, log: &Log, data: Data) -> bool {
-        let (disk, queue, stop) = (self.disk.clone(), self.queue.clone(), Arc::new(AtomicBool::new(false)));
+        let (disk, queue, pace) = (self.disk.clone(), self.queue.clone(), Arc::new(Pace::gentle()));
         let (revision, keys) = (state.floor, state.floor_keys.clone());
         let (going, name) = (self.frees(state, log), checkpoint::name(revision));
         let before = log.before(revision);
         let segments = before.len();
-        let mut old: Vec<String> = before.iter().map(|segment| segment::name(segment.previous)).collect();
-        let last = self.last.map(|(revision, _)| checkpoint::name(revision));
+        let mut old: Vec<(String, u64)> =
+            before.iter().map(|segment| (segment::name(segment.previous), segment.bytes)).collect();
+        let last = self.last.map(|(revision, bytes)| (checkpoint::name(revision), bytes));
         // One of the same revision is replaced by the new one taking its name.
-        old.extend(last.clone().into_iter().chain(self.leftovers.iter().map(|(name, _)| name.clone())));
-        old.retain(|old| *old != name);
-        let (told, seal) = (stop.clone(), self.seal.clone());
+        old.extend(last.iter().chain(&self.leftovers).cloned());
+        old.retain(|(old, _)| *old != name);
+        let (seal, told) = (self.seal.clone(), pace.clone());
         let number = self.number + 1;
         let spawned = std::thread::Builder::new().name("store-checkpoint".to_owned()).spawn(move || {
             let written = checkpoint::write(&*disk, revision, &keys, seal.as_deref(), &told);
             let is_written = matches!(written, Ok(Some(_)));
             // Oldest first: what is left after a crash is still an unbroken log.
             let mut each = old.iter().filter(|_| is_written);
-            let removed = each.try_for_each(|name| remove(&*disk, name));
+            let removed = each.try_for_each(|(name, bytes)| remove(&*disk, name, *bytes, &told));
             failpoints::reach("checkpoint.done");
             let leftovers = match (&written, &removed) {
                 (Ok(_), Ok(())) => Vec::new(),
-                (Ok(Some(_)), Err(_)) => sizes(&*disk, |other| old.iter().any(|old| old == other)),
-                _ => sizes(&*disk, |other| checkpoint::is_any(other) && last.as_deref() != Some(other)),
+                (Ok(Some(_)), Err(_)) => sizes(&*disk, |other| old.iter().any(|(old, _)| old == other)),
+                _ => sizes(&*disk, |other| {
+                    checkpoint::is_any(other) && last.as_ref().is_none_or(|(last, _)| last != other)
+                }),
             };
             drop((keys, disk));
             queue.chore(Chore::CheckpointDone(number));
@@ -157,7 +160,7 @@ impl Checkpointer {
         match spawned {
             Ok(thread) => {
                 self.number = number;
-                self.running = Some(Running { thread, stop, revision, segments, coming: data.checkpoint, going });
+                self.running = Some(Running { thread, pace, revision, segments, coming: data.checkpoint, going });
             }
             Err(error) => self.failed(log, &error),
         }
@@ -197,19 +200,38 @@ impl Checkpointer {
     /// Stops a running one and waits for its thread.
     pub(crate) fn stop(&mut self, log: &mut Log) {
         if let Some(running) = &self.running {
-            running.stop.store(true, Ordering::Relaxed);
+            running.pace.stop();
         }
         self.finish(log);
     }
 }
 
 /// What an earlier attempt removed already is fine.
-fn remove(disk: &dyn Disk, name: &str) -> io::Result<()> {
+fn remove(disk: &dyn Disk, name: &str, bytes: u64, pace: &Pace) -> io::Result<()> {
     failpoints::reach("checkpoint.removing");
+    // What stays long is removed all the same, in one go.
+    shorten(disk, name, bytes, pace).ok();
     match disk.remove(name) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result,
     }
+}
+
+/// A file system frees a file in one step of its journal, which everybody's syncs wait for. So a long one is made short
+/// first, piece by piece, from its end.
+fn shorten(disk: &dyn Disk, name: &str, bytes: u64, pace: &Pace) -> io::Result<()> {
+    let mut left = bytes;
+    if left <= pace.piece() {
+        return Ok(());
+    }
+    let mut file = disk.open(name)?;
+    while left > 0 {
+        let since = Instant::now();
+        left = left.saturating_sub(pace.piece());
+        file.truncate(left)?;
+        pace.rest(since);
+    }
+    Ok(())
 }
 
 /// The files of these names that are there, with their sizes.

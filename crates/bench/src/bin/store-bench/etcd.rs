@@ -48,6 +48,8 @@ impl Etcd {
         command.arg("--data-dir").arg(dir).args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
         command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
         command.args(["--initial-cluster", &format!("default={peer}"), "--log-level", "error"]);
+        // By default it takes no more writes after 2 GB, history included.
+        command.args(["--quota-backend-bytes", "8589934592"]);
         let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().context("start etcd")?;
         let sender = connect(port).await;
         let etcd = match sender {

@@ -57,6 +57,7 @@ impl Sequencer {
                 continue;
             }
             if self.checkpointer.is_running() {
+                self.checkpointer.hurry();
                 self.checkpoint_done();
             } else if self.checkpointer.is_failing() {
                 self.gauges.set_writes(Writes::NoSpace);
