@@ -9,7 +9,7 @@ mod streams;
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
-use api::core::v1::Pod;
+use api::core::v1::{Pod, PodStatus};
 use bytes::Bytes;
 use controller_runtime::Key;
 use http::{Request, Response, StatusCode, header};
@@ -23,7 +23,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use crate::{agent::Agent, config::ServerConfig, error::Error};
+use crate::{agent::Agent, config::ServerConfig, error::Error, pod::signal::Signal};
 
 /// Connections at once.
 const MAX_CONNECTIONS: usize = 1024;
@@ -162,8 +162,45 @@ fn pods(agent: &Agent) -> Response<Body> {
 /// The pod of that name on this node.
 fn find_pod(agent: &Agent, namespace: &str, name: &str) -> Result<Pod, Refusal> {
     match agent.pods.fetch(&Key::new(namespace, name)) {
-        Ok(Some(pod)) => Ok(pod),
+        Ok(Some(pod)) => {
+            let signal = agent.table.get(pod.metadata.uid.as_deref().unwrap_or_default());
+            Ok(newest(pod, signal.as_deref()))
+        }
         Ok(None) => Err(Refusal::not_found(format!("pod {name:?} not found"))),
         Err(error) => Err(Refusal::internal(error)),
+    }
+}
+
+/// With the status that this kubelet last decided on: who has read in the API that a container runs asks for its log at
+/// once, and our copy of the API's pods may be behind.
+fn newest(mut pod: Pod, signal: Option<&Signal>) -> Pod {
+    if let Some(status) = signal.and_then(Signal::decided) {
+        pod.status = Some(PodStatus::clone(&status));
+    }
+    pod
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use serde_json::{Value, json};
+
+    use super::{log_request::container_id, *};
+
+    fn pod(state: Value) -> Pod {
+        let container = json!({"name": "c", "ready": false, "image": "i", "imageID": "", "restartCount": 0,
+            "containerID": "knarr://new", "state": state});
+        let pod = json!({"metadata": {"name": "p"}, "status": {"containerStatuses": [container]}});
+        serde_json::from_value(pod).unwrap()
+    }
+
+    #[test]
+    fn a_log_is_there_as_soon_as_the_api_shows_that_its_container_runs() {
+        let shown = pod(json!({"waiting": {"reason": "ContainerCreating"}}));
+        let signal = Signal::new(Arc::new(shown.clone()), None);
+        let log = |signal| container_id(&newest(shown.clone(), signal), "c", false).ok();
+        assert_eq!((log(None), log(Some(&signal))), (None, None));
+        signal.decide(Arc::new(pod(json!({"running": {}})).status.unwrap()));
+        assert_eq!(log(Some(&signal)).as_deref(), Some("new"));
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::{
-    core::v1::{Pod, PodCondition},
+    core::v1::{Pod, PodCondition, PodStatus},
     meta::ObjectMeta,
 };
 use parking_lot::Mutex;
@@ -38,6 +38,8 @@ pub(crate) struct Signal {
     input: Mutex<Input>,
     /// What the API was told of the status.
     pub(crate) told: Arc<Told>,
+    /// The status that was last decided on; the API shows it later, and the copies of its pods later still.
+    decided: Mutex<Option<Arc<PodStatus>>>,
     bell: Notify,
     /// Rung when the pod has to end, or sooner than it was told.
     hurry: Notify,
@@ -50,7 +52,8 @@ impl Signal {
         let told = Arc::new(Told::new(&pod));
         let input = Input { pod, gone: false, verdict, evicted: None, references_changed: false, spec_changed: false };
         let (bell, hurry) = (Notify::new(), Notify::new());
-        Self { input: Mutex::new(input), told, bell, hurry, ended: watch::Sender::new(false) }
+        let (input, decided) = (Mutex::new(input), Mutex::default());
+        Self { input, told, decided, bell, hurry, ended: watch::Sender::new(false) }
     }
 
     pub(crate) fn ring(&self) {
@@ -97,6 +100,15 @@ impl Signal {
 
     pub(crate) fn pod(&self) -> Arc<Pod> {
         self.input.lock().pod.clone()
+    }
+
+    pub(crate) fn decide(&self, status: Arc<PodStatus>) {
+        *self.decided.lock() = Some(status);
+    }
+
+    /// None before the worker has looked.
+    pub(crate) fn decided(&self) -> Option<Arc<PodStatus>> {
+        self.decided.lock().clone()
     }
 
     pub(crate) async fn rung(&self) {

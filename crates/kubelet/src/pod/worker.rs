@@ -50,7 +50,7 @@ pub(crate) struct Worker {
     stage: Stage,
     slot: StatusSlot,
     /// The status last put.
-    last: Option<PodStatus>,
+    last: Option<Arc<PodStatus>>,
     waits: WaitReasons,
     /// Containers that are not tried again before then, unless something they depend on changed.
     holds: HashMap<String, Instant>,
@@ -71,7 +71,7 @@ impl Worker {
         agent.tasks.spawn("pod-status", task);
         Self {
             uid: pod.metadata.uid.clone().unwrap_or_default(),
-            last: pod.status.clone(),
+            last: pod.status.clone().map(Arc::new),
             agent,
             signal,
             stage: Stage::Running,
@@ -124,7 +124,7 @@ impl Worker {
     fn with_last_status(&self, pod: &Pod) -> Pod {
         let mut pod = pod.clone();
         if let Some(last) = &self.last {
-            let mut status = last.clone();
+            let mut status = PodStatus::clone(last);
             let own = OWN_CONDITIONS;
             let mut conditions: Vec<_> = status.conditions.take().unwrap_or_default();
             conditions.retain(|c| own.contains(&c.type_.as_str()));
@@ -143,12 +143,12 @@ impl Worker {
             self.watch_probes(&pod, observed);
         }
         if let Some(verdict) = &input.verdict {
-            let status = rejected_status(&pod, verdict);
-            self.last = Some(status.clone());
+            let status = Arc::new(rejected_status(&pod, verdict));
+            self.decide(&status);
             self.slot.put(status);
             return;
         }
-        let status = pod_status(&Facts {
+        let status = Arc::new(pod_status(&Facts {
             pod: &pod,
             observed,
             waits: &self.waits,
@@ -158,11 +158,17 @@ impl Worker {
             over,
             verdict: self.verdict.as_ref(),
             now: Timestamp::now(),
-        });
-        self.last = Some(status.clone());
+        }));
+        self.decide(&status);
         if !input.gone {
             self.slot.put(status);
         }
+    }
+
+    /// Before the API is told, so that whoever reads it there is not ahead of what this kubelet answers.
+    fn decide(&mut self, status: &Arc<PodStatus>) {
+        self.last = Some(status.clone());
+        self.signal.decide(status.clone());
     }
 
     fn watch_probes(&self, pod: &Pod, observed: &Observed) {

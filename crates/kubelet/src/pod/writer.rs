@@ -14,8 +14,8 @@ const LONGEST_RETRY: Duration = Duration::from_secs(10);
 
 /// Where a status is put; the task of [`run`] takes it from there.
 pub(crate) struct StatusSlot {
-    wanted: watch::Sender<Option<PodStatus>>,
-    done: watch::Receiver<Option<PodStatus>>,
+    wanted: watch::Sender<Option<Arc<PodStatus>>>,
+    done: watch::Receiver<Option<Arc<PodStatus>>>,
 }
 
 impl StatusSlot {
@@ -33,7 +33,7 @@ impl StatusSlot {
         (Self { wanted, done: done_receiver }, run(Arc::new(writer), wanted_receiver, done))
     }
 
-    pub(crate) fn put(&self, status: PodStatus) {
+    pub(crate) fn put(&self, status: Arc<PodStatus>) {
         self.wanted.send_if_modified(|now| {
             let changed = now.as_ref() != Some(&status);
             *now = Some(status);
@@ -62,8 +62,8 @@ struct Writer {
 
 async fn run(
     writer: Arc<Writer>,
-    mut wanted: watch::Receiver<Option<PodStatus>>,
-    done: watch::Sender<Option<PodStatus>>,
+    mut wanted: watch::Receiver<Option<Arc<PodStatus>>>,
+    done: watch::Sender<Option<Arc<PodStatus>>>,
 ) {
     loop {
         tokio::select! {

@@ -306,7 +306,7 @@ impl Worker {
 
     /// The containers may have ended, and the sandbox with them, before the next look; the addresses are told still.
     fn remember_addresses(&mut self, addresses: &[String]) {
-        if let Some(last) = &mut self.last {
+        if let Some(last) = self.last.as_mut().map(Arc::make_mut) {
             last.pod_ip = addresses.first().cloned();
             last.pod_ips = Some(addresses.iter().map(|ip| PodIP { ip: ip.clone() }).collect());
         }
