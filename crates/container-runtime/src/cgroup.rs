@@ -10,7 +10,8 @@ use std::{
 };
 
 /// A killed process stays in its group until it is reaped; then the directory can go.
-const REMOVE_TRIES: u32 = 200;
+/// On a loaded machine a killed process may wait long for its turn to end.
+const REMOVE_TRIES: u32 = 2000;
 const REMOVE_PAUSE: Duration = Duration::from_millis(5);
 const KILL_ROUNDS: usize = 100;
 
