@@ -3,8 +3,12 @@
 mod names;
 mod partition;
 
-use testkit::{Agent, Kubectl, Node, Output, eventually, knarr};
+use std::time::Duration;
 
+use testkit::{Agent, Kubectl, Node, Output, eventually, knarr, within};
+
+/// A node that has said nothing for fifty seconds is not known to be ready; on a loaded machine it takes longer.
+const NOTICED: Duration = Duration::from_secs(180);
 /// What keeps a full disk of the machine from mattering.
 const ROOMY: [&str; 2] = ["--eviction-hard=", "--image-gc-high-threshold=100"];
 
@@ -35,7 +39,10 @@ fn joined(flags: &[&str]) -> (Node, Agent) {
     let server = Node::start_with(&[&ROOMY, flags].concat());
     let mut agent = Agent::beside(&server);
     agent.start(&server, &["--token", &token(&server, &[])]);
-    is(&server.kubectl(), "True");
+    let kubectl = server.kubectl();
+    is(&kubectl, "True");
+    // Its taint goes a moment later, and before that no pod is put there.
+    kubectl.until("get node second -o jsonpath={.spec.taints}", str::is_empty);
     agent.import("localhost/hello:1");
     (server, agent)
 }
@@ -47,7 +54,7 @@ pub(crate) fn token(server: &Node, words: &[&str]) -> String {
 }
 
 pub(crate) fn is(kubectl: &Kubectl, status: &str) {
-    eventually(&format!("the second node's Ready is {status}"), || {
+    within(NOTICED, &format!("the second node's Ready is {status}"), || {
         let ready =
             kubectl.run(["get", "node", "second", "-o", "jsonpath={.status.conditions[?(@.type==\"Ready\")].status}"]);
         if ready.stdout == status { Ok(()) } else { Err(ready) }
@@ -76,17 +83,17 @@ fn a_second_node_joins_serves_and_goes() {
 
     agent.start(&server, &["--token", &token(&server, &[])]);
     is(&kubectl, "True");
-    let subnets = kubectl.ok("get nodes -o jsonpath={.items[*].spec.podCIDR}");
+    let subnets = kubectl.until("get nodes -o jsonpath={.items[*].spec.podCIDR}", |seen| seen.contains(' '));
     let mut subnets: Vec<&str> = subnets.split(' ').collect();
     subnets.dedup();
     assert_eq!(subnets.len(), 2, "{subnets:?}");
 
     agent.import("localhost/hello:1");
     kubectl.apply(PODS);
-    kubectl.ok("wait pod/first pod/second --for=condition=Ready --timeout=60s");
+    kubectl.ok("wait pod/first pod/second --for=condition=Ready --timeout=120s");
     reaches_both(&kubectl, "first");
     reaches_both(&kubectl, "second");
-    assert_eq!(kubectl.ok("logs second -c talk"), "from the agent\n");
+    kubectl.until("logs second -c talk", |seen| seen == "from the agent\n");
     assert_eq!(kubectl.ok("exec second -c talk -- hostname"), "second\n");
 
     // A dead agent: its pods go on, its node is not ready, and it comes back without a token.
@@ -97,7 +104,7 @@ fn a_second_node_joins_serves_and_goes() {
     is(&kubectl, "True");
     assert_eq!(kubectl.value("pod/second", "{.status.containerStatuses[*].restartCount}"), "0 0");
     kubectl.ok("cordon second");
-    kubectl.ok("delete pod second --timeout=30s");
+    kubectl.ok("delete pod second --timeout=120s");
     leaves_nothing(&agent);
 }
 
@@ -143,7 +150,10 @@ fn leaves_nothing(agent: &Agent) {
     gone(agent.run(&["ip", "link"]), "knarr0");
     gone(agent.run(&["ip", "route"]), "10.244.");
     gone(agent.run(&["nft", "list", "tables"]), "knarr");
-    assert_eq!(agent.cgroups(), Vec::<std::path::PathBuf>::new());
+    eventually("cgroups are gone", || {
+        let left = agent.cgroups();
+        if left.is_empty() { Ok(()) } else { Err(left) }
+    });
 }
 
 /// Certificates with a life of a minute: the node outlives several.
@@ -155,11 +165,11 @@ fn certificates_are_renewed_while_the_node_runs() {
     agent.start(&server, &["--token", &token(&server, &[])]);
     is(&kubectl, "True");
     let renewed = |purpose: &str| agent.log().matches(&format!("certificate renewed purpose={purpose}")).count();
-    testkit::within(std::time::Duration::from_secs(200), "two renewals of both", || {
+    within(Duration::from_secs(300), "two renewals of both", || {
         let counts = (renewed("Client"), renewed("Serving"));
         if counts.0 >= 2 && counts.1 >= 2 { Ok(()) } else { Err((counts, agent.log())) }
     });
     is(&kubectl, "True");
-    let raw = kubectl.run(["get", "--raw", "/api/v1/nodes/second/proxy/healthz"]);
-    assert_eq!(raw.stdout, "ok", "{raw}");
+    // They live for a minute: on a loaded machine one may just have ended.
+    kubectl.until("get --raw /api/v1/nodes/second/proxy/healthz", |seen| seen == "ok");
 }

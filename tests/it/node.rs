@@ -56,8 +56,14 @@ fn hello(node_port: u16) -> String {
 /// and may come after the Deployment says that all is well.
 #[track_caller]
 fn run_hello(node: &Node, kubectl: &Kubectl, node_port: u16) {
-    kubectl.apply(&hello(node_port));
-    let status = kubectl.run(["rollout", "status", "deploy/hello", "--timeout=80s"]);
+    run(node, kubectl, &hello(node_port), node_port);
+}
+
+/// The same with a changed example.
+#[track_caller]
+fn run(node: &Node, kubectl: &Kubectl, hello: &str, node_port: u16) {
+    kubectl.apply(hello);
+    let status = kubectl.run(["rollout", "status", "deploy/hello", "--timeout=120s"]);
     let seen = || kubectl.ok("get pods -o wide") + &kubectl.ok("get events");
     assert!(status.is_success(), "{status}\n{}", seen());
     testkit::eventually("the Service answers", || node.get(&format!("127.0.0.1:{node_port}")));

@@ -8,7 +8,7 @@ use std::{
     sync::OnceLock,
 };
 
-use crate::{Output, binary::knarr};
+use crate::{Output, binary::knarr, eventually};
 
 /// The minor versions that must work.
 const VERSIONS: std::ops::RangeInclusive<u32> = 27..=33;
@@ -165,6 +165,22 @@ impl Kubectl {
     #[track_caller]
     pub fn fails(&self, line: &str) -> String {
         self.run(line.split_whitespace()).fails()
+    }
+
+    /// Runs words split at blanks until they succeed and print what is right: what a container writes, what is recorded
+    /// of it and what others make of a change come after it, and nobody is told when.
+    #[track_caller]
+    pub fn until(&self, line: &str, is_right: impl Fn(&str) -> bool) -> String {
+        eventually(&format!("`kubectl {line}` prints what is right"), || {
+            let seen = self.run(line.split_whitespace());
+            if seen.is_success() && is_right(&seen.stdout) { Ok(seen.stdout) } else { Err(seen) }
+        })
+    }
+
+    /// The same until this stands in what is printed.
+    #[track_caller]
+    pub fn until_says(&self, line: &str, text: &str) -> String {
+        self.until(line, |seen| seen.contains(text))
     }
 
     /// One value by a JSON path, such as `deploy/web {.spec.replicas}`.

@@ -1,6 +1,6 @@
 //! A network namespace that threads of a test may enter.
 
-use std::fs::File;
+use std::{fs::File, os::unix::fs::MetadataExt};
 
 use nix::sched::{CloneFlags, setns};
 
@@ -10,7 +10,17 @@ pub struct Network(File);
 impl Network {
     /// Of a process.
     pub(crate) fn of(pid: u32) -> Self {
-        Self(File::open(format!("/proc/{pid}/ns/net")).expect("the namespace is there"))
+        Self::find(pid).expect("the namespace is there")
+    }
+
+    /// None if the process is gone.
+    pub(crate) fn find(pid: u32) -> Option<Self> {
+        File::open(format!("/proc/{pid}/ns/net")).ok().map(Self)
+    }
+
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        let number = |network: &Self| network.0.metadata().expect("an open file can be looked at").ino();
+        number(self) == number(other)
     }
 
     /// Runs this in a thread inside; threads that it starts are inside too.

@@ -284,11 +284,11 @@ pub(crate) fn pack(folder: &Path, reference: &str) -> PathBuf {
 
 /// That of a pod below these cgroups, whose processes have another than the node itself.
 pub(crate) fn pod_network(cgroups: &[PathBuf], node: u32, uid: &str) -> Network {
-    let network = |pid: u32| std::fs::read_link(format!("/proc/{pid}/ns/net")).ok();
-    let own = network(node);
-    let processes = cgroups.iter().flat_map(|root| processes(root));
-    let mut inside = processes.filter(|(pid, group)| group.contains(uid) && network(*pid) != own);
-    Network::of(inside.next().expect("the pod has a process in a network of its own").0)
+    let own = Network::of(node);
+    let processes = cgroups.iter().flat_map(|root| processes(root)).filter(|(_, group)| group.contains(uid));
+    // A process may end while we look.
+    let mut networks = processes.filter_map(|(pid, _)| Network::find(pid));
+    networks.find(|network| !network.is(&own)).expect("the pod has a process in a network of its own")
 }
 
 /// Pids in and below a cgroup, each with its group.

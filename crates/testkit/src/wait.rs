@@ -6,7 +6,7 @@ use std::{
 };
 
 /// How long anything may take on a loaded machine of two cores before it counts as never happening.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Asks until the answer is `Ok`, and fails with the last answer when that takes too long.

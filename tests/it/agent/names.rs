@@ -52,7 +52,7 @@ fn pods_of_an_agent_reach_what_others_do() {
     let (server, agent) = joined(&[]);
     let kubectl = server.kubectl();
     kubectl.apply(PODS);
-    kubectl.ok("wait pod/near pod/far --for=condition=Ready --timeout=60s");
+    kubectl.ok("wait pod/near pod/far --for=condition=Ready --timeout=120s");
     let (near, far) = (kubectl.value("pod/near", "{.status.podIP}"), kubectl.value("pod/far", "{.status.podIP}"));
     let cluster_ip = kubectl.value("svc/near", "{.spec.clusterIP}");
 
@@ -109,7 +109,7 @@ fn streams(kubectl: &Kubectl, server: &testkit::Node) {
             "terminationGracePeriodSeconds": 0, "containers": [{"name": "c", "image": "localhost/hello:1",
             "command": ["sh", "-c", "while true; do echo tick; sleep 0.2; done"]}]}}"#,
     );
-    kubectl.ok("wait pod/talk --for=condition=Ready --timeout=60s");
+    kubectl.ok("wait pod/talk --for=condition=Ready --timeout=120s");
     for kubectl in server.kubectls() {
         println!("kubectl {}", kubectl.version);
         let mut follow = kubectl.command(["logs", "-f", "talk"]).stdout(Stdio::piped()).spawn().unwrap();

@@ -121,8 +121,9 @@ fn cut_off(kubectl: &Kubectl, hasty: &str) {
         let is_there = pods.lines().any(|line| line.contains(" knarr-node ") && line.contains("1/1"));
         if !gone.is_empty() && is_there { Ok(()) } else { Err(pods) }
     });
-    let events = kubectl.run(["get", "events", "-A"]);
-    events.says("Node second status is now: NodeNotReady").says("Marking for deletion Pod default/hasty-");
+    for said in ["Node second status is now: NodeNotReady", "Marking for deletion Pod default/hasty-"] {
+        kubectl.until_says("get events -A", said);
+    }
     assert_eq!(kubectl.value("pod/patient", "{.metadata.deletionTimestamp}"), "", "five minutes are tolerated");
 }
 
@@ -151,8 +152,8 @@ fn identity(kubectl: &Kubectl) -> String {
 
 fn hasty_on_second(server: &Node) -> String {
     let kubectl = server.kubectl();
-    kubectl.ok("wait pod/patient pod/here --for=condition=Ready --timeout=60s");
-    kubectl.ok("rollout status deploy/hasty --timeout=60s");
+    kubectl.ok("wait pod/patient pod/here --for=condition=Ready --timeout=120s");
+    kubectl.ok("rollout status deploy/hasty --timeout=120s");
     let name = kubectl.value("pods", "{.items[?(@.metadata.labels.app==\"hasty\")].metadata.name}");
     assert_eq!(kubectl.value(&format!("pod/{name}"), "{.spec.nodeName}"), "second");
     name

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use pki::{KeyAndRequest, Leaf};
-use testkit::Kubectl;
+use testkit::{Kubectl, eventually};
 
 use super::{shared, with_every_kubectl};
 
@@ -129,17 +129,20 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: csr-writ
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: csr-bob}]
 "#,
     );
-    let refused = kubectl.fails("certificate approve guarded --as csr-bob");
+    // The authorizer follows the stored roles by a watch: before it knows them, other words refuse.
     let why = "certificatesigningrequests.certificates.k8s.io \"guarded\" is forbidden: user not permitted to approve \
                requests with signerName \"example.com/s\"";
-    assert!(refused.contains(why), "{refused}");
+    eventually("the role is known", || {
+        let refused = kubectl.fails("certificate approve guarded --as csr-bob");
+        if refused.contains(why) { Ok(()) } else { Err(refused) }
+    });
     kubectl.apply(
         r#"{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "csr-approver"},
             "rules": [{"apiGroups": ["certificates.k8s.io"], "resources": ["signers"], "verbs": ["approve"],
                 "resourceNames": ["example.com/*"]}]}"#,
     );
     kubectl.ok("create clusterrolebinding csr-approver --clusterrole=csr-approver --user=csr-bob");
-    kubectl.ok("certificate approve guarded --as csr-bob");
+    kubectl.until("certificate approve guarded --as csr-bob", |_| true);
 
     let sign = [
         "patch",

@@ -63,7 +63,7 @@ fn finalizers_hold_and_wait_sees_the_end() {
         kubectl.ok("delete cm held --wait=false");
         assert_ne!(kubectl.value("cm/held", "{.metadata.deletionTimestamp}"), "");
         kubectl.run(["wait", "cm/held", "--for=delete", "--timeout=100ms"]).says("timed out waiting for the condition");
-        let waiting = kubectl.command(["wait", "cm/held", "--for=delete", "--timeout=60s"]).spawn().unwrap();
+        let waiting = kubectl.command(["wait", "cm/held", "--for=delete", "--timeout=120s"]).spawn().unwrap();
         kubectl.run(["patch", "cm", "held", "--type=merge", "-p", r#"{"metadata":{"finalizers":null}}"#]).ok();
         assert!(waiting.wait_with_output().unwrap().status.success());
     });

@@ -52,7 +52,7 @@ fn create(kubectl: &Kubectl, name: &str) -> Output {
 #[test]
 fn a_full_disk_stops_writes_and_nothing_else() {
     let mut server = ApiServer::start();
-    server.process().stop(std::time::Duration::from_secs(20));
+    server.process().stop(std::time::Duration::from_secs(60));
     server.kill();
     private_mounts();
     let data = server.data_dir();

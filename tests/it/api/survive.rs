@@ -132,7 +132,7 @@ fn what_cannot_start_says_why_in_one_line() {
 fn a_stop_is_clean_and_quick() {
     let mut server = ApiServer::start();
     server.kubectl().apply(&config_map("kept", "x", "1"));
-    let status = server.process().stop(std::time::Duration::from_secs(20));
+    let status = server.process().stop(std::time::Duration::from_secs(60));
     assert!(status.success(), "{status}");
     server.kill();
     server.start_again();

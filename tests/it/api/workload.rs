@@ -66,11 +66,11 @@ fn workloads_are_scaled_and_changed() {
 fn wait_follows_conditions_and_values() {
     with_every_kubectl("workload-wait", |kubectl| {
         kubectl.ok("run one --image=web:1");
-        let waiting = kubectl.command(["wait", "pod/one", "--for=condition=Ready", "--timeout=60s"]).spawn().unwrap();
+        let waiting = kubectl.command(["wait", "pod/one", "--for=condition=Ready", "--timeout=120s"]).spawn().unwrap();
         let status = r#"{"status":{"phase":"Running","conditions":[{"type":"Ready","status":"True"}]}}"#;
         kubectl.run(["patch", "pod", "one", "--subresource=status", "--type=merge", "-p", status]).ok();
         assert!(waiting.wait_with_output().unwrap().status.success());
-        let running = kubectl.run(["wait", "pod/one", "--for=jsonpath={.status.phase}=Running", "--timeout=10s"]);
+        let running = kubectl.run(["wait", "pod/one", "--for=jsonpath={.status.phase}=Running", "--timeout=120s"]);
         assert_eq!(running.ok(), "pod/one condition met\n");
         let late = kubectl.run(["wait", "pod/one", "--for=condition=Never", "--timeout=200ms"]).fails();
         assert!(late.contains("timed out waiting for the condition on pods/one"), "{late}");

@@ -130,7 +130,7 @@ fn informers_go_on_over_every_move() {
         // Not heard of before the move.
         kubectl.apply(&config_map("a", 10 + move_number));
         kubectl.ok("delete cm gone");
-        assert!(server.process().stop(std::time::Duration::from_secs(20)).success());
+        assert!(server.process().stop(std::time::Duration::from_secs(60)).success());
         server.kill();
         if move_number == 2 {
             // Its revisions are too great to count to.
@@ -183,7 +183,7 @@ fn nothing_is_lost_on_the_way_and_no_revision_is_taken_for_another() {
     let (before, seen) = (everything(&kubectl), revision(&kubectl));
 
     assert!(migrate(&server, &etcd, "local").unwrap_err().contains("stop all servers first"));
-    assert!(server.process().stop(std::time::Duration::from_secs(20)).success());
+    assert!(server.process().stop(std::time::Duration::from_secs(60)).success());
     server.kill();
     server.set_flags(&[]);
     assert!(server.gives_up().contains("is in etcd"));

@@ -1,15 +1,12 @@
 //! What a server is not started with.
 
-use std::time::Duration;
-
 use serde_json::json;
 use testkit::{ApiServer, Etcd};
-use tokio::time::Instant;
 
 use super::server;
 
-/// Far less than a server waits for an etcd that may come yet, on a loaded machine too.
-const AT_ONCE: Duration = Duration::from_secs(15);
+/// Said by a server that waited for an etcd that may come yet, until it had no more patience.
+const WAITED: &str = "gave an answer within";
 
 #[test]
 fn another_clusters_keys_are_refused() {
@@ -63,11 +60,10 @@ fn a_wrong_way_to_etcd_is_told() {
     );
     server.start_again();
     server.kubectl().ok("create cm a");
-    let begun = Instant::now();
     let stranger = server.data_dir().join("pki/ca.crt");
     let refused = refused(&["--datastore-endpoint", &endpoint, "--datastore-cafile", stranger.to_str().unwrap()]);
     assert!(refused.contains(&endpoint) && refused.to_lowercase().contains("certificate"), "{refused}");
-    assert!(begun.elapsed() < AT_ONCE, "{:?}: {refused}", begun.elapsed());
+    assert!(!refused.contains(WAITED), "{refused}");
 }
 
 #[test]
@@ -80,7 +76,6 @@ fn a_user_of_etcd_is_let_in_by_a_password_that_nobody_sees() {
     let endpoint = etcd.endpoint();
     let user = ["--datastore-endpoint", &endpoint, "--datastore-username", "root"];
     let mut server = ApiServer::not_started(&user);
-    let begun = Instant::now();
     let refused = server.gives_up();
     assert!(refused.contains("--datastore-password-file, or set KNARR_DATASTORE_PASSWORD"), "{refused}");
     let file = server.folder().join("password");
@@ -89,7 +84,7 @@ fn a_user_of_etcd_is_let_in_by_a_password_that_nobody_sees() {
     server.set_flags(&[&user[..], &["--datastore-password-file", &path]].concat());
     let refused = server.gives_up();
     assert!(refused.contains("authentication failed") && !refused.contains("wrong-one"), "{refused}");
-    assert!(begun.elapsed() < AT_ONCE, "{:?}: {refused}", begun.elapsed());
+    assert!(!refused.contains(WAITED), "{refused}");
 
     std::fs::write(&file, format!("{PASSWORD}\n")).unwrap();
     server.start_again();

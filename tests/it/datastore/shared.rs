@@ -35,6 +35,8 @@ fn both_tell_the_same_changes_and_one_goes_on_when_the_other_is_killed() {
     let two = one.beside();
     let (first, second) = (one.kubectl(), two.kubectl());
     let start = revision(&first);
+    // Of two that apply what is not there, one may find it made meanwhile.
+    first.apply(&config_map("both", 0));
     let watches = [Watch::config_maps(&first, start), Watch::config_maps(&second, start)];
     std::thread::scope(|scope| {
         for (number, kubectl) in [&first, &second].into_iter().enumerate() {
@@ -126,6 +128,6 @@ fn each_is_known_by_a_lease() {
         assert_eq!(spec["leaseDurationSeconds"], 3600);
     }
     // Who stops takes its lease along.
-    assert!(two.process().stop(std::time::Duration::from_secs(20)).success());
+    assert!(two.process().stop(std::time::Duration::from_secs(60)).success());
     assert_eq!(leases().len(), 1);
 }

@@ -27,11 +27,13 @@ fn logs_and_exec_do_the_same() {
     let node = Node::start();
     let both = Both::of(node.kubectl());
     node.kubectl().apply(PODS);
-    node.kubectl().ok("wait pod/talk --for=condition=Ready --timeout=60s");
+    node.kubectl().ok("wait pod/talk --for=condition=Ready --timeout=120s");
     eventually("the containers have written", || {
         let logs = node.kubectl().run(["logs", "talk", "-c", "main"]);
         if logs.stdout.ends_with("three\n") { Ok(()) } else { Err(logs) }
     });
+    node.kubectl().until_says("logs talk -c side", "side");
+    node.kubectl().until("exec talk -c side -- cat /proc/1/comm", |seen| seen == "sleep\n");
     for line in [
         "logs talk",
         "logs pod/talk",
@@ -71,7 +73,7 @@ fn logs_and_exec_do_the_same() {
 /// With a terminal of its own: a size, and no echo of ours.
 fn terminal(both: &Both, node: &Node) {
     // The size may arrive after the command has begun; without one stty complains and succeeds.
-    let size = "for n in $(seq 50); do stty size | grep . && break; sleep 0.1; done";
+    let size = "for n in $(seq 600); do stty size | grep . && break; sleep 0.1; done";
     let words = format!("exec -it talk -c main -- sh -c 'tty; {size}; exit 5'");
     let command = both.ours.command(words.split(' ').take(0));
     let program = command.get_program().to_string_lossy().into_owned();

@@ -41,5 +41,9 @@ fn a_person_is_let_in_by_an_approved_certificate() {
     let refused = alice("get configmaps").fails();
     assert!(refused.contains("User \"alice\" cannot list resource \"configmaps\""), "{refused}");
     kubectl.ok("create rolebinding devs --clusterrole=view --group=devs");
-    alice("get configmaps").ok();
+    // The authorizer follows the stored roles by a watch.
+    eventually("alice is let in", || {
+        let answer = alice("get configmaps");
+        if answer.is_success() { Ok(()) } else { Err(answer) }
+    });
 }

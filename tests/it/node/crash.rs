@@ -32,8 +32,10 @@ const KILLS: &str = "KNARR_CRASH_KILLS";
 const SEED: &str = "KNARR_CRASH_SEED";
 /// How long it goes on when nobody says how often.
 const LONG_ENOUGH: Duration = Duration::from_secs(25);
+/// Fewer find nothing, however slow the machine is.
+const LEAST_LIVES: usize = 3;
 /// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 const NODE_PORT: u16 = 30_087;
 /// Replicas of the Deployment that changes all the time.
 const MAX_CHURN: u64 = 3;
@@ -104,7 +106,7 @@ fn identities(list: &Value) -> Vec<String> {
 struct Trial {
     node: Node,
     ledger: Ledger,
-    /// Pods that stay, as they were in the beginning, and their processes.
+    /// Pods that stay, as they were in the beginning, and the processes that they stand and fall with.
     pods: Vec<String>,
     pids: Vec<u32>,
     dice: Dice,
@@ -117,7 +119,7 @@ impl Trial {
     fn begin(node: Node, dice: Dice) -> Self {
         let kubectl = node.kubectl();
         let pods = identities(&kubectl.run(["get", "pods", "-l", "app=hello", "-o", "json"]).json());
-        let pids = node.pod_pids();
+        let pids = node.pod_pids().into_iter().filter(|pid| is_lasting(*pid)).collect();
         kubectl.apply(CHURN);
         Self { node, ledger: Ledger::default(), pods, pids, dice, lives: 0, unborn: 0 }
     }
@@ -173,6 +175,14 @@ impl Trial {
         });
         println!("{} kills, {} before it was ready; {}", self.lives, self.unborn, self.ledger);
     }
+}
+
+/// Whether it is a shim or the first process of its container: those below, of which a web server has one for each
+/// request, come and go.
+fn is_lasting(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+    matches!(numbers.split_whitespace().collect::<Vec<_>>()[..], [_] | [.., "1"])
 }
 
 /// What the server says after a start is what it said before.
@@ -238,15 +248,13 @@ fn kills_lose_nothing_and_touch_no_pod() {
     std::thread::scope(|scope| {
         let asking = scope.spawn(|| ask_for_ever(&network, &stop, &asked));
         let begun = Instant::now();
-        let is_over = |lives| kills.map_or(begun.elapsed() > LONG_ENOUGH, |kills| lives >= kills);
+        let is_over = |lives| kills.map_or(begun.elapsed() > LONG_ENOUGH && lives >= LEAST_LIVES, |kills| lives >= kills);
         while !is_over(trial.lives) && !asking.is_finished() {
             trial.live_and_die();
         }
         stop.store(true, Ordering::SeqCst);
         asking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     });
-    let lives = trial.lives;
     trial.end(&remains);
     println!("{} requests to the Service, all answered", asked.into_inner());
-    assert!(lives >= 3, "only {lives} lives: too few to find anything");
 }

@@ -9,7 +9,7 @@ fn people_put_a_container_into_a_pod_that_runs() {
     let node = shared();
     let kubectl = namespace(&node, "debug");
     kubectl.apply(&shell_pod("app", "trap 'exit 0' TERM; while true; do sleep 1; done"));
-    kubectl.ok("wait pod/app --for=condition=Ready --timeout=60s");
+    kubectl.ok("wait pod/app --for=condition=Ready --timeout=120s");
     for kubectl in node.kubectls() {
         let kubectl = kubectl.in_namespace("debug");
         let name = format!("eph-{}", kubectl.version.replace(['.', ' '], "-"));
@@ -20,8 +20,12 @@ fn people_put_a_container_into_a_pod_that_runs() {
             "echo processes $(ps | grep -c '[w]hile true'); echo own $$ | grep -c 'own 1$'; exit 5\n",
             ["debug", "-i", "app", "--image=localhost/hello:2", "--target=main", &container, "--", "sh"],
         );
-        let text = typed.stdout.clone() + &kubectl.ok(&format!("logs app -c {name}"));
-        assert!(text.contains("processes 1") && text.contains("\n0\n"), "it sees its target: {typed}\n{text}");
+        // What it says at its end goes to whoever is attached, or into the log alone.
+        println!("{typed}");
+        kubectl.until(&format!("logs app -c {name}"), |log| {
+            let text = typed.stdout.clone() + log;
+            text.contains("processes 1") && text.contains("\n0\n")
+        });
         let state = format!("{{.status.ephemeralContainerStatuses[?(@.name==\"{name}\")].state.terminated.exitCode}}");
         eventually("its end is told", || {
             let code = kubectl.value("pod/app", &state);
@@ -46,7 +50,7 @@ fn people_put_a_container_into_a_pod_that_runs() {
         let since = kubectl.value("pod/app", path);
         if since.is_empty() { Err(kubectl.ok("describe pod app")) } else { Ok(()) }
     });
-    assert_eq!(kubectl.ok("logs app -c own"), "here\n");
+    kubectl.until("logs app -c own", |seen| seen == "here\n");
     assert_eq!(kubectl.run(["exec", "app", "-c", "own", "--", "cat", "/etc/hello-version"]).ok(), "2\n");
     let alone = kubectl.run(["exec", "app", "-c", "own", "--", "ps"]).ok();
     assert!(!alone.contains("while true"), "{alone}");
@@ -60,5 +64,5 @@ fn people_put_a_container_into_a_pod_that_runs() {
     assert_eq!(kubectl.value("pod/app", "{.status.phase}"), "Running");
     let lost = ["debug", "app", "--image=localhost/hello:2", "--container=lost", "--target=nobody", "--", "true"];
     assert!(kubectl.run(lost).fails().contains("targetContainerName"));
-    kubectl.ok("delete pod app --timeout=60s");
+    kubectl.ok("delete pod app --timeout=120s");
 }

@@ -65,7 +65,7 @@ fn a_full_disk_stops_writes_and_no_pod() {
     }
     assert_eq!(identities(&kubectl), before, "pods are what they were");
     kubectl.ok("scale deploy hello --replicas=4");
-    kubectl.ok("rollout status deploy/hello --timeout=80s");
+    kubectl.ok("rollout status deploy/hello --timeout=120s");
     is_ready(&kubectl);
     assert_eq!(node.pid(), pid);
 }
@@ -90,7 +90,7 @@ fn who_fills_the_last_byte_goes_and_others_come() {
     is_writable(&kubectl, "after");
     // Pods that come before the pressure is over are turned away; a Deployment makes others.
     kubectl.ok("create deployment next --image=localhost/hello:1");
-    let status = kubectl.run(["rollout", "status", "deploy/next", "--timeout=80s"]);
+    let status = kubectl.run(["rollout", "status", "deploy/next", "--timeout=120s"]);
     assert!(status.is_success(), "{status}\n{}\n{}", kubectl.ok("get pods,events"), node.log());
     assert_eq!(identities(&kubectl), before, "pods are what they were");
 }

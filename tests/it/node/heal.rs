@@ -32,11 +32,15 @@ fn answers(node: &Node) {
     eventually("the Service answers", || node.get("127.0.0.1:30085"));
 }
 
+/// By the Deployment, and by the pods themselves: what the Deployment says may be from before the last change.
 fn all_ready(kubectl: &Kubectl) {
-    eventually("three pods are ready", || {
-        let seen =
+    eventually("three pods are ready, and no others are there", || {
+        let counts =
             kubectl.value("deploy/hello", "{.status.replicas} {.status.readyReplicas} {.status.availableReplicas}");
-        if seen == "3 3 3" { Ok(()) } else { Err(format!("{seen}\n{}", kubectl.ok("get pods -o wide"))) }
+        let path = "{range .items[*]}{.status.containerStatuses[0].ready} {.metadata.deletionTimestamp},{end}";
+        let seen = (counts, kubectl.value("pods", path));
+        let is_ready = seen.0 == "3 3 3" && seen.1 == "true ,true ,true ,";
+        if is_ready { Ok(()) } else { Err((seen, kubectl.ok("get pods -o wide"))) }
     });
 }
 
@@ -80,7 +84,7 @@ fn containers_pods_and_daemons_come_back() {
     all_ready(&kubectl);
     assert_eq!(pods(&kubectl), before);
     kubectl.ok("scale deploy hello --replicas=4");
-    kubectl.ok("rollout status deploy/hello --timeout=60s");
+    kubectl.ok("rollout status deploy/hello --timeout=120s");
     kubectl.ok("scale deploy hello --replicas=3");
     answers(&node);
 

@@ -100,7 +100,7 @@ fn host_ports_lead_to_their_pods() {
     let first = [port("TCP", NODE, 8090, 8080), port("UDP", "", 8090, 9000)].join(", ");
     let second = [port("TCP", SECOND, 8090, 8080), port("TCP", "", 8091, 8080)].join(", ");
     kubectl.apply(&(pod("first", &first) + &pod("second", &second) + &pod("other", "")));
-    kubectl.ok("wait pod/first pod/second pod/other --for=condition=Ready --timeout=60s");
+    kubectl.ok("wait pod/first pod/second pod/other --for=condition=Ready --timeout=120s");
     let (host, outside) = (node.network(), machine.network());
     let (in_first, in_other) = (inside(&node, "first"), inside(&node, "other"));
 
@@ -123,7 +123,7 @@ fn host_ports_lead_to_their_pods() {
         if said.starts_with(why) { Ok(()) } else { Err(said) }
     });
     answers(&host, "127.0.0.1:8090", "free");
-    kubectl.ok("delete pod taken free --timeout=60s");
+    kubectl.ok("delete pod taken free --timeout=120s");
 
     // Over UDP, from three sides, one flow each.
     let from_host = udp(&host, "0.0.0.0:40000", "172.30.0.2:8090");
@@ -143,7 +143,7 @@ fn host_ports_lead_to_their_pods() {
 
     // The pod goes, and with it the rule; a flow that goes on comes to the pod that takes the port.
     drop(in_first);
-    kubectl.ok("delete pod first --timeout=60s");
+    kubectl.ok("delete pod first --timeout=120s");
     for from in [&host, &outside, &in_other] {
         is_refused(from, "172.30.0.2:8090");
         answers(from, "172.30.0.7:8090", "second");
@@ -152,7 +152,7 @@ fn host_ports_lead_to_their_pods() {
     assert!(!rules.contains("8090") && rules.contains("8091"), "{rules}");
     drop(from_host.send(b"to nobody"));
     kubectl.apply(&pod("first", &first));
-    kubectl.ok("wait pod/first --for=condition=Ready --timeout=60s");
+    kubectl.ok("wait pod/first --for=condition=Ready --timeout=120s");
     let in_first = inside(&node, "first");
     with_udp_server(&in_first, 9000, "another", || {
         says(&from_host, "another");

@@ -37,13 +37,17 @@ fn logs_are_rotated_and_followed_over_it() {
         "--container-log-max-files=3",
     ]);
     let kubectl = namespace(&node, "rotate");
-    let script = "i=0; while true; do i=$((i+1)); echo $i; test $((i % 100)) != 0 || sleep 0.4; done";
+    // It begins when somebody reads: whoever comes after a rotation does not see what was before.
+    let script = "echo 0; until test -e /tmp/go; do sleep 0.1; done; i=0; \
+                  while true; do i=$((i+1)); echo $i; test $((i % 100)) != 0 || sleep 0.4; done";
     kubectl.apply(&shell_pod("talk", script));
-    kubectl.ok("wait pod/talk --for=condition=Ready --timeout=60s");
+    kubectl.ok("wait pod/talk --for=condition=Ready --timeout=120s");
     let uid = kubectl.value("pod/talk", "{.metadata.uid}");
     let folder = node.data_dir().join(format!("logs/rotate_talk_{uid}/main"));
     let mut follow = kubectl.command(["logs", "-f", "talk"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "0");
+    kubectl.ok("exec talk -- touch /tmp/go");
     let names = || {
         let entries = std::fs::read_dir(&folder).unwrap().flatten();
         let mut names: Vec<String> = entries.map(|e| e.file_name().into_string().unwrap()).collect();
@@ -63,9 +67,14 @@ fn logs_are_rotated_and_followed_over_it() {
     }
     follow.kill().unwrap();
     follow.wait().unwrap();
-    assert!(seen.contains(&"0.log".to_owned()) && seen.len() <= 3, "{seen:?}");
-    let first = kubectl.ok("logs talk").lines().next().unwrap().parse::<u32>().unwrap();
-    assert!(first > 100, "only the newest file is shown, from {first}");
+    // Between a rotation's steps the new file is not there yet, and then it is empty.
+    eventually("the new file is there", || {
+        let seen = names();
+        if seen.contains(&"0.log".to_owned()) && seen.len() <= 3 { Ok(()) } else { Err(seen) }
+    });
+    let first = |log: &str| log.lines().next().and_then(|line| line.parse::<u32>().ok());
+    let log = kubectl.until("logs talk", |log| first(log).is_some());
+    assert!(first(&log) > Some(100), "only the newest file is shown, from {:?}", first(&log));
 }
 
 #[test]
@@ -95,10 +104,10 @@ fn who_takes_more_local_storage_than_allowed_is_evicted() {
     let whole = "Pod ephemeral local storage usage exceeds the total limit of containers 2Mi. ";
     assert_eq!(evicted(&kubectl, "whole"), whole);
     assert_eq!(evicted(&kubectl, "layer"), "Container main exceeded its local ephemeral storage limit \"1Mi\". ");
-    kubectl.run(["get", "events", "--field-selector=reason=Evicted"]).says("exceeds the limit \"1Mi\"");
+    kubectl.until_says("get events --field-selector=reason=Evicted", "exceeds the limit \"1Mi\"");
     assert_eq!(kubectl.value("pod/fits", "{.status.phase}"), "Running");
-    let code = kubectl.value("pod/whole", "{.status.containerStatuses[0].state.terminated.exitCode}");
-    assert_eq!(code, "137");
+    let code = "get pod/whole -o jsonpath={.status.containerStatuses[0].state.terminated.exitCode}";
+    kubectl.until(code, |seen| seen == "137");
 }
 
 #[test]
@@ -112,7 +121,7 @@ fn a_full_disk_is_cleared_before_pods_go_and_the_biggest_goes_first() {
     let mut node = Node::start_on_small_disk(300, &flags);
     let kubectl = namespace(&node, "full");
     kubectl.apply(&shell_pod("small", "head -c 1000000 /dev/zero > /tmp/file; trap 'exit 0' TERM; sleep 1000 & wait"));
-    kubectl.ok("wait pod/small --for=condition=Ready --timeout=60s");
+    kubectl.ok("wait pod/small --for=condition=Ready --timeout=120s");
     node_condition(&kubectl, "DiskPressure", "False");
     let images = |node: &Node| node.knarr(&["image", "list"]).ok();
     assert!(images(&node).contains("hello:2"));
@@ -128,8 +137,8 @@ fn a_full_disk_is_cleared_before_pods_go_and_the_biggest_goes_first() {
     assert!(message.ends_with(", request is 0, has larger consumption of ephemeral-storage. "), "{message}");
     let target = "{.status.conditions[?(@.type==\"DisruptionTarget\")].reason}";
     assert_eq!(kubectl.value("pod/hog", target), "TerminationByKubelet");
-    kubectl.run(["get", "events", "--field-selector=reason=Evicted"]).says("low on resource: ephemeral-storage");
-    kubectl.run(["get", "events", "-n", "default"]).says("Attempting to reclaim ephemeral-storage");
+    kubectl.until_says("get events --field-selector=reason=Evicted", "low on resource: ephemeral-storage");
+    kubectl.until_says("get events -n default", "Attempting to reclaim ephemeral-storage");
     assert_eq!(evicted(&kubectl, "late"), "Pod was rejected: The node had condition: [DiskPressure]. ");
     // What the hog left and the image nobody uses make room; then nobody else has to go.
     node_condition(&kubectl, "DiskPressure", "False");
@@ -166,11 +175,10 @@ fn short_memory_turns_pods_away_and_evicts() {
     kubectl.apply(&asks);
     let message = evicted(&kubectl, "asks");
     assert!(message.starts_with("The node was low on resource: memory. Threshold quantity: "), "{message}");
-    let events = kubectl.run(["get", "events", "-n", "default"]);
-    events.says("NodeHasInsufficientMemory");
+    kubectl.until_says("get events -n default", "NodeHasInsufficientMemory");
     // A pod critical to the node is neither turned away nor evicted.
     let critical = direct("critical").replace("spec:\n", "spec:\n  priorityClassName: system-node-critical\n");
     let system = kubectl.in_namespace("kube-system");
     system.apply(&critical);
-    system.ok("wait pod/critical --for=condition=Ready --timeout=60s");
+    system.ok("wait pod/critical --for=condition=Ready --timeout=120s");
 }

@@ -25,6 +25,7 @@ fn people_look_into_pods() {
     let script = "echo first; while true; do echo tick; sleep 1; done";
     pods.apply(&shell_pod("talk", script));
     reaches(&pods, "talk", "Running");
+    pods.until_says("logs talk", "tick\ntick\n");
     for kubectl in node.kubectls() {
         let kubectl = kubectl.in_namespace("look");
         println!("kubectl {}", kubectl.version);
@@ -60,7 +61,7 @@ fn a_terminal_reaches_into_a_pod() {
         "--",
         "sh",
         "-c",
-        "test -t 0 && for n in $(seq 50); do stty size | grep . && break; sleep 0.1; done; tty",
+        "test -t 0 && for n in $(seq 600); do stty size | grep . && break; sleep 0.1; done; tty",
     ]);
     let words: Vec<String> = std::iter::once(command.get_program())
         .chain(command.get_args())
@@ -203,8 +204,8 @@ spec:
     - name: sick
       image: localhost/hello:1
       command: [sh, -c, "trap 'exit 0' TERM; touch /tmp/alive; while true; do sleep 1; done"]
-      livenessProbe: {exec: {command: [test, -e, /tmp/alive]}, periodSeconds: 1, failureThreshold: 1}
-      startupProbe: {exec: {command: [test, -e, /tmp/alive]}, periodSeconds: 1, failureThreshold: 30}
+      livenessProbe: {exec: {command: [test, -e, /tmp/alive]}, periodSeconds: 1, failureThreshold: 1, timeoutSeconds: 60}
+      startupProbe: {exec: {command: [test, -e, /tmp/alive]}, periodSeconds: 1, failureThreshold: 60, timeoutSeconds: 60}
     - name: web
       image: localhost/hello:1
       readinessProbe: {httpGet: {path: /ready.html, port: 8080}, periodSeconds: 1}
@@ -228,16 +229,17 @@ spec:
             Err(seen)
         }
     });
-    assert_eq!(kubectl.run(["exec", "probed", "-c", "web", "--", "cat", "/log/post"]).ok(), "started\n");
-    kubectl.run(["exec", "probed", "-c", "web", "--", "touch", "/tmp/www/ready.html"]).ok();
-    kubectl.ok("wait pod/probed --for=condition=Ready --timeout=30s");
+    kubectl.until("exec probed -c web -- cat /log/post", |seen| seen == "started\n");
+    // Its server makes the folder when it begins, and may not have come so far.
+    kubectl.run(["exec", "probed", "-c", "web", "--", "sh", "-c", "mkdir -p /tmp/www && touch /tmp/www/ready.html"]).ok();
+    kubectl.ok("wait pod/probed --for=condition=Ready --timeout=120s");
     // A container that its probe finds dead is started again in place.
     kubectl.run(["exec", "probed", "-c", "sick", "--", "rm", "/tmp/alive"]).ok();
     eventually("it is started again", || {
         let count = kubectl.value("pod/probed", "{.status.containerStatuses[?(@.name==\"sick\")].restartCount}");
         if count == "1" { Ok(()) } else { Err(count) }
     });
-    kubectl.run(["get", "events"]).says("Liveness probe failed");
+    kubectl.until_says("get events", "Liveness probe failed");
 }
 
 #[test]
@@ -249,7 +251,8 @@ fn a_container_that_ends_is_started_again_later_and_later() {
         let reason = kubectl.value("pod/crash", "{.status.containerStatuses[0].state.waiting.reason}");
         if reason == "CrashLoopBackOff" { Ok(()) } else { Err(reason) }
     });
-    assert_eq!(kubectl.ok("logs crash --previous"), "life\n");
-    kubectl.run(["get", "events"]).says("Back-off restarting failed container");
+    // It may be started once more at this moment, and the one before be removed.
+    kubectl.until("logs crash --previous", |seen| seen == "life\n");
+    kubectl.until_says("get events", "Back-off restarting failed container");
     kubectl.ok("delete pod crash");
 }

@@ -2,8 +2,6 @@
 
 use std::{
     convert::Infallible,
-    io::{BufRead, BufReader},
-    process::Stdio,
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering},
@@ -78,7 +76,7 @@ fn grpc_and_https_are_asked() {
     ready(&kubectl, "grpc", true);
     status.store(NOT_SERVING, Ordering::SeqCst);
     ready(&kubectl, "grpc", false);
-    kubectl.run(["get", "events"]).says("Readiness probe failed: service unhealthy (responded with \"NOT_SERVING\")");
+    kubectl.until_says("get events", "Readiness probe failed: service unhealthy (responded with \"NOT_SERVING\")");
     runtime.shutdown_timeout(Duration::from_secs(5));
 
     // A certificate nobody vouches for will do.
@@ -97,36 +95,27 @@ fn grpc_and_https_are_asked() {
     ready(&kubectl, "plain", false);
     drop(server);
     ready(&kubectl, "https", false);
-    kubectl.run(["get", "events"]).says("Readiness probe failed: Get \"https://172.30.0.2:8443/\": dial tcp");
-    kubectl.ok("delete pod --all --timeout=60s");
+    kubectl.until_says("get events", "Readiness probe failed: Get \"https://172.30.0.2:8443/\": dial tcp");
+    kubectl.ok("delete pod --all --timeout=120s");
 }
 
 #[test]
 fn a_hook_that_fails_ends_its_container() {
     let node = shared();
     let kubectl = namespace(&node, "hook");
-    let mut watch = kubectl.command(["get", "events", "--watch", "-o", "custom-columns=R:.reason,M:.message"]);
-    let mut watch = watch.stdout(Stdio::piped()).spawn().unwrap();
-    let lines = BufReader::new(watch.stdout.take().unwrap()).lines();
-    let hook = "      lifecycle: {postStart: {exec: {command: [sh, -c, \"echo no; exit 4\"]}}}\n";
-    kubectl.apply(&(shell_pod("hooked", "trap 'exit 0' TERM; while true; do sleep 1; done") + hook));
-    // The watch ends with the words that are waited for; the machine's patience bounds it through the pod's status.
+    // Not before the container can be told to end.
+    let wait = "until test -e /tmp/begun; do sleep 0.1; done";
+    let hook = format!("      lifecycle: {{postStart: {{exec: {{command: [sh, -c, \"{wait}; echo no; exit 4\"]}}}}}}\n");
+    let script = "trap 'exit 0' TERM; touch /tmp/begun; while true; do sleep 1; done";
+    kubectl.apply(&(shell_pod("hooked", script) + &hook));
     eventually("the status says why", || {
         let path = "{.status.containerStatuses[0].state.waiting.reason} {.status.containerStatuses[0].lastState.terminated.exitCode}";
         let seen = kubectl.value("pod/hooked", path);
         let known = ["PostStartHookError 0", "CrashLoopBackOff 0"].contains(&seen.as_str());
         if known { Ok(()) } else { Err(seen) }
     });
-    let mut wanted = vec!["Started", "FailedPostStartHook", "Killing"];
-    for line in lines {
-        let line = line.unwrap();
-        wanted.retain(|reason| !line.starts_with(reason));
-        if wanted.is_empty() {
-            break;
-        }
-    }
-    assert!(wanted.is_empty(), "{wanted:?}");
-    watch.kill().unwrap();
-    watch.wait().unwrap();
-    kubectl.ok("delete pod hooked --timeout=60s");
+    kubectl.until("get events -o custom-columns=R:.reason", |seen| {
+        ["Started", "FailedPostStartHook", "Killing"].iter().all(|reason| seen.lines().any(|line| line == *reason))
+    });
+    kubectl.ok("delete pod hooked --timeout=120s");
 }

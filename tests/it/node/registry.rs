@@ -71,11 +71,11 @@ fn an_image_is_pulled_with_the_secrets_of_the_pod() {
     let (user, password) = (format!("--docker-username={USER}"), format!("--docker-password={PASSWORD}"));
     kubectl.run(["create", "secret", "docker-registry", "pull", &server, &user, &password]).ok();
     kubectl.apply(&pod("known", "  imagePullSecrets: [{name: pull}]\n"));
-    kubectl.ok("wait pod/known --for=condition=Ready --timeout=60s");
-    assert_eq!(kubectl.ok("logs known"), "1\n");
-    let events = kubectl.run(["get", "events"]).says(&format!("Successfully pulled image \"{image}\" in "));
-    assert!(!events.stdout.contains(PASSWORD), "{events}");
+    kubectl.ok("wait pod/known --for=condition=Ready --timeout=120s");
+    kubectl.until("logs known", |seen| seen == "1\n");
+    let events = kubectl.until_says("get events", &format!("Successfully pulled image \"{image}\" in "));
+    assert!(!events.contains(PASSWORD), "{events}");
     let id = kubectl.value("pod/known", "{.status.containerStatuses[0].imageID}");
     assert!(id.contains("sha256:"), "{id}");
-    kubectl.ok("delete pod --all --timeout=60s");
+    kubectl.ok("delete pod --all --timeout=120s");
 }

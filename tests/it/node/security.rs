@@ -14,15 +14,15 @@ fn sysctls_are_set_or_refused() {
     };
     kubectl.apply(&pod("safe", "net.ipv4.ip_local_port_range", "40000 40100"));
     kubectl.apply(&pod("unsafe", "net.core.somaxconn", "100"));
-    kubectl.ok("wait pod/safe --for=condition=Ready --timeout=60s");
-    assert_eq!(kubectl.ok("logs safe").split_whitespace().collect::<Vec<_>>(), ["40000", "40100"]);
+    kubectl.ok("wait pod/safe --for=condition=Ready --timeout=120s");
+    kubectl.until("logs safe", |seen| seen.split_whitespace().eq(["40000", "40100"]));
     eventually("it is refused", || {
         let seen = kubectl.value("pod/unsafe", "{.status.phase} {.status.reason} {.status.message}");
         let expect =
             "Failed SysctlForbidden Pod was rejected: forbidden sysctl: \"net.core.somaxconn\" not allowlisted";
         if seen == expect { Ok(()) } else { Err(seen) }
     });
-    kubectl.run(["get", "events", "--field-selector=reason=SysctlForbidden"]).says("not allowlisted");
+    kubectl.until_says("get events --field-selector=reason=SysctlForbidden", "not allowlisted");
 }
 
 #[test]
@@ -48,14 +48,9 @@ fn containers_keep_to_what_their_context_says() {
     kubectl.apply(&with("cgroup", "echo 1 2>&1 > /sys/fs/cgroup/memory/memory.limit_in_bytes; sleep 1000", ""));
 
     for pod in ["fixed", "user", "filtered", "cgroup"] {
-        kubectl.ok(&format!("wait pod/{pod} --for=condition=Ready --timeout=60s"));
+        kubectl.ok(&format!("wait pod/{pod} --for=condition=Ready --timeout=120s"));
     }
-    let logs = |pod: &str, text: &str| {
-        eventually("the log has it", || {
-            let seen = kubectl.ok(&format!("logs {pod}"));
-            if seen.contains(text) { Ok(()) } else { Err(seen) }
-        });
-    };
+    let logs = |pod: &str, text: &str| kubectl.until_says(&format!("logs {pod}"), text);
     logs("fixed", "touch: /new: Read-only file system\nshm\n");
     logs("user", "1000\n");
     logs("filtered", "Operation not permitted");
@@ -77,7 +72,7 @@ fn containers_keep_to_what_their_context_says() {
             if seen.starts_with(reason) && seen.contains(text) { Ok(()) } else { Err(seen) }
         });
     }
-    kubectl.ok("delete pod --all --timeout=60s");
+    kubectl.ok("delete pod --all --timeout=120s");
 }
 
 #[test]
@@ -95,7 +90,7 @@ fn namespaces_are_shared_as_the_pod_says() {
     let own_users = shell_pod("users", "sleep 1000") + "  hostUsers: false\n";
     kubectl.apply(&own_users);
     for pod in ["apart", "together", "host"] {
-        kubectl.ok(&format!("wait pod/{pod} --for=condition=Ready --timeout=60s"));
+        kubectl.ok(&format!("wait pod/{pod} --for=condition=Ready --timeout=120s"));
     }
     let processes = |pod: &str| kubectl.run(["exec", pod, "-c", "other", "--", "ps", "-o", "args"]).ok();
     assert!(!processes("apart").contains("sleep 1111"));
@@ -108,7 +103,7 @@ fn namespaces_are_shared_as_the_pod_says() {
         let seen = kubectl.value("pod/users", "{.status.phase} {.status.reason}");
         if seen == "Failed UserNamespacesNotSupported" { Ok(()) } else { Err(seen) }
     });
-    kubectl.ok("delete pod --all --timeout=60s");
+    kubectl.ok("delete pod --all --timeout=120s");
 }
 
 #[test]
@@ -117,12 +112,12 @@ fn a_limit_of_cpu_is_felt() {
     let kubectl = namespace(&node, "throttle");
     let pod = shell_pod("busy", "while true; do :; done") + "      resources: {limits: {cpu: 50m, memory: 32Mi}}\n";
     kubectl.apply(&pod);
-    kubectl.ok("wait pod/busy --for=condition=Ready --timeout=60s");
+    kubectl.ok("wait pod/busy --for=condition=Ready --timeout=120s");
     let script = "cat /sys/fs/cgroup/cpu/cpu.stat /sys/fs/cgroup/cpu.stat 2>/dev/null";
     eventually("it is throttled", || {
         let stat = kubectl.run(["exec", "busy", "--", "sh", "-c", script]).stdout;
         let count = stat.lines().find_map(|line| line.strip_prefix("nr_throttled ")?.parse::<u32>().ok());
         if count.is_some_and(|count| count > 3) { Ok(()) } else { Err(stat) }
     });
-    kubectl.ok("delete pod busy --timeout=60s");
+    kubectl.ok("delete pod busy --timeout=120s");
 }

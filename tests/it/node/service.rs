@@ -29,10 +29,15 @@ fn a_service_answers_from_everywhere() {
     let pod = pods.first().unwrap();
     let exec = |words: &[&str]| kubectl.run([&["exec", pod, "--"], words].concat());
     for host in [ip.as_str(), "hello", "hello.service", "hello.service.svc.cluster.local"] {
-        exec(&["wget", "-qO-", &format!("http://{host}/")]).says("hello 1 from hello-");
+        kubectl.until_says(&format!("exec {pod} -- wget -qO- http://{host}/"), "hello 1 from hello-");
     }
-    exec(&["nslookup", "hello.service.svc.cluster.local"]).says(&ip);
-    exec(&["nslookup", "kubernetes.default.svc.cluster.local"]).says("10.96.0.1");
+    for (name, address) in [("hello.service", ip.as_str()), ("kubernetes.default", "10.96.0.1")] {
+        let name = format!("{name}.svc.cluster.local");
+        eventually("the name is known", || {
+            let answer = exec(&["nslookup", &name]);
+            if answer.stdout.contains(address) { Ok(()) } else { Err(answer) }
+        });
+    }
     eventually("a pod is answered by itself", || {
         let answer = exec(&["wget", "-qO-", "http://hello/"]);
         if answer.stdout.trim().ends_with(pod) { Ok(()) } else { Err(answer) }

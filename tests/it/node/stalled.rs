@@ -31,7 +31,7 @@ fn who_reads_nothing_costs_little_and_delays_nobody() {
     let kubectl = namespace(&node, "stalled");
     let script = "i=0; while true; do i=$((i+1)); test $i -gt 200000 && sleep 1; echo some line number $i; done";
     kubectl.apply(&(shell_pod("talk", script) + "---\n" + &shell_pod("quiet", "sleep 1000")));
-    kubectl.ok("wait pod/talk pod/quiet --for=condition=Ready --timeout=60s");
+    kubectl.ok("wait pod/talk pod/quiet --for=condition=Ready --timeout=120s");
     kubectl.run(["exec", "quiet", "--", "echo", "warm"]).ok();
     let before = resident_mib(&node);
     let mut stalled: Vec<Child> = (0..6)

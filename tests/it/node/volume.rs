@@ -74,7 +74,7 @@ fn host_paths_are_what_they_are_said_to_be() {
         });
         assert_eq!(kubectl.value(&format!("pod/{pod}"), "{.status.phase}"), "Pending");
     }
-    kubectl.ok("delete pod --all --timeout=60s");
+    kubectl.ok("delete pod --all --timeout=120s");
     assert!(folder.join("file").exists(), "nothing of the node's is removed");
 }
 
@@ -157,7 +157,7 @@ spec:
 "#
     );
     kubectl.apply(&manifest);
-    kubectl.ok("wait pod/spread --for=condition=Ready --timeout=60s");
+    kubectl.ok("wait pod/spread --for=condition=Ready --timeout=120s");
     node.run(&["sh", "-c", &format!("mkdir {at}/new && mount -t tmpfs tmpfs {at}/new && touch {at}/new/seen")]).ok();
     let sees = |container: &str, file: &str| {
         kubectl.run(["exec", "spread", "-c", container, "--", "test", "-e", file]).is_success()
@@ -168,6 +168,6 @@ spec:
     kubectl.run(["exec", "spread", "-c", "both", "--", "sh", "-c", mount]).ok();
     node.run(&["test", "-e", &format!("{at}/inner/seen")]).ok();
     assert!(sees("from-host", "/host/inner/seen") && !sees("none", "/host/inner/seen"));
-    kubectl.ok("delete pod spread --timeout=60s");
+    kubectl.ok("delete pod spread --timeout=120s");
     node.run(&["umount", "-l", &format!("{at}/inner"), &format!("{at}/new"), &at]).ok();
 }

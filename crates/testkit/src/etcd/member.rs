@@ -10,6 +10,11 @@ use serde_json::Value;
 
 use crate::{Process, eventually};
 
+/// Seconds for what is tried again when it takes longer: the member may be paused, or cut off.
+const A_LOOK: &str = "5";
+/// Seconds for what must be answered, on a loaded machine.
+const PATIENCE: &str = "60";
+
 pub(super) struct Member {
     pub(super) name: String,
     pub(super) client: String,
@@ -79,7 +84,7 @@ impl Member {
             if let Some(status) = process.ended() {
                 panic!("etcd ended: {status}\n{}", process.log());
             }
-            let answer = self.curl(&[&url])?;
+            let answer = self.curl(A_LOOK, &[&url])?;
             if answer.contains("true") { Ok(()) } else { Err(answer) }
         });
     }
@@ -112,8 +117,8 @@ impl Member {
         self.process.as_mut().expect("it runs").signal(Signal::SIGCONT);
     }
 
-    fn curl(&self, words: &[&str]) -> Result<String, String> {
-        let output = self.command("curl").args(["-sS", "-m", "5"]).args(&self.curl).args(words).output();
+    fn curl(&self, limit: &str, words: &[&str]) -> Result<String, String> {
+        let output = self.command("curl").args(["-sS", "-m", limit]).args(&self.curl).args(words).output();
         let output = output.expect("curl can be started");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         if output.status.success() { Ok(text) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
@@ -124,23 +129,24 @@ impl Member {
     }
 
     pub(super) fn try_call(&self, method: &str, body: &Value) -> Result<Value, String> {
-        self.try_call_with(&[], method, body)
+        self.try_call_with(A_LOOK, &[], method, body)
     }
 
     pub(super) fn try_call_as(&self, token: &str, method: &str, body: &Value) -> Result<Value, String> {
-        self.try_call_with(&["-H", &format!("Authorization: {token}")], method, body)
+        self.try_call_with(PATIENCE, &["-H", &format!("Authorization: {token}")], method, body)
     }
 
-    fn try_call_with(&self, words: &[&str], method: &str, body: &Value) -> Result<Value, String> {
+    fn try_call_with(&self, limit: &str, words: &[&str], method: &str, body: &Value) -> Result<Value, String> {
         let (url, body) = (format!("{}/v3/{method}", self.client), body.to_string());
-        let answer = self.curl(&[words, &[&url, "-d", &body]].concat())?;
+        let answer = self.curl(limit, &[words, &[&url, "-d", &body]].concat())?;
         let value: Value = serde_json::from_str(&answer).map_err(|error| format!("{error}: {answer}"))?;
         if value.get("error").is_none() { Ok(value) } else { Err(answer) }
     }
 
     #[track_caller]
     pub(super) fn call(&self, method: &str, body: &Value) -> Value {
-        self.try_call(method, body).unwrap_or_else(|error| panic!("{} {method}: {error}", self.name))
+        let answer = self.try_call_with(PATIENCE, &[], method, body);
+        answer.unwrap_or_else(|error| panic!("{} {method}: {error}", self.name))
     }
 }
 

@@ -4,6 +4,8 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use testkit::Node;
 
+use super::is_lasting;
+
 /// Names of links, mounts, processes and folders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Remains(BTreeSet<String>);
@@ -18,7 +20,8 @@ impl Remains {
         let points = mounts.lines().map(|line| line.split(' ').nth(4).unwrap());
         let ours = |point: &&str| point.starts_with(data.to_str().unwrap()) || point.starts_with("/run/");
         all.extend(points.filter(ours).map(|point| format!("mount {point}")));
-        all.extend(node.pod_pids().iter().map(|pid| format!("process {pid} in a pod")));
+        let pids = node.pod_pids().into_iter().filter(|pid| is_lasting(*pid));
+        all.extend(pids.map(|pid| format!("process {pid} in a pod")));
         // One of them is the daemon's own, another in each life.
         all.insert(format!("{} shims", shims(node).len()));
         for below in ["kubelet/pods", "runtime/sandboxes", "runtime/containers", "network", "logs"] {

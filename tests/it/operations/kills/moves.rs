@@ -37,7 +37,7 @@ impl Away<'_> {
             if serves {
                 is_whole(server);
                 // As people stop it, so that it does not count as alive.
-                assert!(server.process().stop(Duration::from_secs(30)).success());
+                assert!(server.process().stop(Duration::from_secs(60)).success());
                 server.kill();
             }
             serves
