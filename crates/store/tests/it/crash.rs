@@ -17,6 +17,7 @@ use std::{
 };
 
 use store::{Op, Revision, Store, StoreConfig, Write};
+use testkit::Dice;
 
 use crate::ground;
 
@@ -96,9 +97,8 @@ fn step_of(value: &[u8]) -> u64 {
 fn no_kill_loses_an_acknowledged_write() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let kills = number("STORE_CRASH_KILLS").unwrap_or(DEFAULT_KILLS);
-    let seed = number("STORE_CRASH_SEED").unwrap_or_else(|| u64::from(std::process::id()));
-    println!("seed {seed}, {kills} kills");
-    let mut roll = dice(seed);
+    println!("{kills} kills");
+    let mut dice = Dice::from_env("STORE_CRASH_SEED");
 
     let mut dir = folder();
     let mut acknowledged = HashMap::new();
@@ -112,9 +112,9 @@ fn no_kill_loses_an_acknowledged_write() {
         }
         let seen = newest;
         unchecked += 1;
-        run_and_kill(dir.path(), &mut roll, &mut acknowledged, &mut newest, unchecked);
+        run_and_kill(dir.path(), &mut dice, &mut acknowledged, &mut newest, unchecked);
         // Sometimes the next child has to recover by itself.
-        if roll(4) > 0 {
+        if dice.roll(4) > 0 {
             let store = Store::open(config(dir.path())).unwrap();
             check(&store, &acknowledged, newest, unchecked);
             check_watch(&store, seen);
@@ -128,18 +128,10 @@ fn no_kill_loses_an_acknowledged_write() {
     }
 }
 
-/// Numbers that look random and are the same for the same seed.
-fn dice(mut state: u64) -> impl FnMut(u64) -> u64 {
-    move |sides| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) % sides
-    }
-}
-
 /// Runs a child, and kills it after a random number of writes or a random time.
 fn run_and_kill(
     dir: &Path,
-    roll: &mut impl FnMut(u64) -> u64,
+    dice: &mut Dice,
     acknowledged: &mut HashMap<u64, u64>,
     newest: &mut Revision,
     unchecked: u64,
@@ -152,16 +144,16 @@ fn run_and_kill(
         .unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let mut lines = Vec::new();
-    if roll(8) == 0 {
-        std::thread::sleep(Duration::from_micros(roll(30_000)));
+    if dice.roll(8) == 0 {
+        std::thread::sleep(Duration::from_micros(dice.roll(30_000)));
     } else {
-        let wanted = roll(80);
+        let wanted = dice.roll(80);
         while (lines.len() as u64) < wanted {
             let mut line = String::new();
             assert!(output.read_line(&mut line).unwrap() > 0, "the child ended by itself");
             lines.push(line);
         }
-        std::thread::sleep(Duration::from_micros(roll(1500)));
+        std::thread::sleep(Duration::from_micros(dice.roll(1500)));
     }
     child.kill().unwrap();
     let mut rest = String::new();

@@ -14,9 +14,8 @@ use crate::ground::{config, eventually, folder};
 
 /// For where it is waited for that the time is over.
 fn impatient(member: &Etcd) -> EtcdConfig {
-    let patience = Duration::from_secs(5);
-    let config = patient(member);
-    EtcdConfig { start_timeout: patience, read_timeout: patience, write_timeout: patience, ..config }
+    let patience = Duration::from_secs(10);
+    EtcdConfig { read_timeout: patience, write_timeout: patience, ..patient(member) }
 }
 
 /// A loaded machine is slow, and that is not what is tested.
@@ -129,8 +128,11 @@ async fn a_member_that_ends_and_comes_back_is_followed_again() {
     assert!(matches!(away, Err(WriteError::Unavailable(_) | WriteError::Unknown { revision: None, .. })), "{away:?}");
     assert!(matches!(store.current().await.err(), Some(ReadError::Unavailable(_))));
     assert_eq!(store.snapshot().get(b"k").unwrap().value, "1");
-    let health = store.health().etcd.unwrap();
-    assert!(health.following.is_none() && health.trouble.is_some() && !health.is_well(), "{health:?}");
+    eventually("the loss is told", async || {
+        let health = store.health().etcd.unwrap();
+        health.following.is_none() && health.trouble.is_some() && !health.is_well()
+    })
+    .await;
     member.start_again();
     put(&member, "/test/k", "3");
     assert_eq!(watch.next().await.unwrap()[0].current.as_ref().unwrap().value, "3");
@@ -239,7 +241,8 @@ async fn a_value_nobody_can_read_stops_the_feed_until_it_is_mended() {
     let unread = store.current().await.err();
     assert!(matches!(unread, Some(ReadError::Behind { .. } | ReadError::Unavailable(_))), "{unread:?}");
     assert!(store.health().etcd.unwrap().trouble.unwrap().contains("nobody can read this"));
-    let refused = Store::connect(impatient(&member)).await.err();
+    let patience = Duration::from_secs(5);
+    let refused = Store::connect(EtcdConfig { start_timeout: patience, ..impatient(&member) }).await.err();
     assert!(matches!(&refused, Some(ConnectError::Unreadable(_))), "{refused:?}");
     put(&member, "/test/b", "mended");
     // Read anew, because what came in between is not known.

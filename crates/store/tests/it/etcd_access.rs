@@ -18,7 +18,7 @@ use crate::ground::{config, eventually, folder};
 
 const PASSWORD: &str = "open-sesame-7";
 /// What never succeeds is told long before a store would give up waiting.
-const AT_ONCE: Duration = Duration::from_secs(20);
+const AT_ONCE: Duration = Duration::from_secs(60);
 
 fn tls(folder: &Path) -> EtcdTls {
     let file = |name: &str| folder.join(name);

@@ -160,7 +160,7 @@ fn the_loss_of_any_member_is_survived() {
         println!("kill the one that is followed");
         cluster.kill(victim);
         steady.goes_on().await;
-        assert_ne!(followed(&cluster, &store).await, victim);
+        eventually("another one is followed", async || followed(&cluster, &store).await != victim).await;
         cluster.start_again(victim);
         cluster.wait(victim);
 

@@ -40,10 +40,13 @@ fn config(dir: &Path, keys: &[u8]) -> StoreConfig {
     StoreConfig { seal: Some(Arc::new(Turn(keys.to_vec()))), ..StoreConfig::new(dir) }
 }
 
-/// Whether these bytes lie in a file of the store.
+/// Whether these bytes lie in a file of the store, which may be removed while we look.
 fn lies_there(dir: &Path, bytes: &[u8]) -> bool {
-    let files = fs::read_dir(dir).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
-    files.into_iter().any(|file| file.windows(bytes.len()).any(|window| window == bytes))
+    let mut files = fs::read_dir(dir).unwrap().filter_map(|entry| match fs::read(entry.unwrap().path()) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        content => Some(content.unwrap()),
+    });
+    files.any(|file| file.windows(bytes.len()).any(|window| window == bytes))
 }
 
 #[tokio::test]

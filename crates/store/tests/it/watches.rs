@@ -99,7 +99,7 @@ async fn history_is_bounded_by_count_and_by_bytes(ground: Ground) {
 
 /// The history is let go just after a write is answered; waits for that.
 async fn settled(store: &Store, holds: impl Fn(u64, u64) -> bool) {
-    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
     loop {
         let health = store.health();
         let Revision(revision) = health.revision;
