@@ -31,7 +31,7 @@ where
 }
 
 async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    for _ in 0..600 {
+    for _ in 0..2400 {
         if let Some(found) = look().await {
             return found;
         }

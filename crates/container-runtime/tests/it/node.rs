@@ -10,7 +10,7 @@ use tokio::time::Instant;
 pub(crate) type Scenario = fn(&Node) -> futures::future::LocalBoxFuture<'_, ()>;
 
 /// Longest a condition may take on a loaded machine.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
 
 pub(crate) struct Node {
     pub(crate) folder: tempfile::TempDir,
@@ -79,6 +79,17 @@ impl Node {
             runtime.images().import(&crate::bundle::busybox(self.folder.path())).unwrap();
         }
         runtime
+    }
+
+    /// Another daemon after one that was dropped, as soon as nothing of that one is left.
+    pub(crate) async fn next_runtime(&self) -> Runtime {
+        let mut next = None;
+        eventually("the old runtime is gone", async || {
+            next = Runtime::start(self.config()).await.ok();
+            next.is_some()
+        })
+        .await;
+        next.unwrap()
     }
 
     /// The name of the cgroup directory of this node in one hierarchy.
@@ -223,7 +234,7 @@ pub(crate) async fn exited(runtime: &Runtime, id: &str) -> v1::ContainerStatus {
 
 pub(crate) async fn exec(runtime: &Runtime, id: &str, script: &str) -> v1::ExecSyncResponse {
     let cmd = vec!["sh".into(), "-c".into(), script.into()];
-    let request = v1::ExecSyncRequest { container_id: id.into(), cmd, timeout: 10 };
+    let request = v1::ExecSyncRequest { container_id: id.into(), cmd, timeout: 60 };
     cri::RuntimeService::exec_sync(runtime, request).await.unwrap()
 }
 

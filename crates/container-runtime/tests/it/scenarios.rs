@@ -1,6 +1,5 @@
 //! The scenarios, one function each, in one table.
 
-use container_runtime::Runtime;
 use cri::{RuntimeService as _, v1};
 use futures::{FutureExt as _, StreamExt as _, future::LocalBoxFuture};
 
@@ -63,16 +62,17 @@ fn a_pod_lives_and_dies(node: &Node) -> LocalBoxFuture<'_, ()> {
         let long = create(
             &runtime,
             &sandbox,
-            container_config("long", "trap 'exit 0' TERM; while :; do sleep 0.05; done"),
+            container_config("long", "trap 'exit 0' TERM; echo set; while :; do sleep 0.05; done"),
             &of,
         )
         .await;
         start(&runtime, &long).await;
+        eventually("the trap is set", async || !log_lines(&logs, "long").is_empty()).await;
         assert_eq!(output(&runtime, &long, "hostname").await, "one");
         eventually("the shim is small", async || private_kib(shim_pid(node, &sandbox)) <= SHIM_KIB).await;
         assert_eq!(output(&runtime, &long, "cat /etc/resolv.conf").await, "nameserver 10.96.0.10");
         assert_eq!(exec(&runtime, &long, "exit 3").await.exit_code, 3);
-        let stop = v1::StopContainerRequest { container_id: long.clone(), timeout: 10 };
+        let stop = v1::StopContainerRequest { container_id: long.clone(), timeout: 60 };
         runtime.stop_container(stop).await.unwrap();
         assert_eq!(exited(&runtime, &long).await.exit_code, 0);
         let request = v1::StopPodSandboxRequest { pod_sandbox_id: sandbox.clone() };
@@ -114,8 +114,7 @@ fn a_restarted_daemon_finds_everything(node: &Node) -> LocalBoxFuture<'_, ()> {
             std::fs::read_to_string(&record).is_ok_and(|text| !text.contains("\"finished_at\":0"))
         })
         .await;
-        eventually("the old runtime is gone", async || Runtime::start(node.config()).await.is_ok()).await;
-        let runtime = node.runtime().await;
+        let runtime = node.next_runtime().await;
         let after = status(&runtime, &main).await;
         assert_eq!((after.state, after.started_at), (before.state, before.started_at), "it was not restarted");
         assert_eq!(status(&runtime, &fast).await.exit_code, 9);
@@ -139,15 +138,20 @@ fn after_a_reboot_all_is_exited_and_can_go(node: &Node) -> LocalBoxFuture<'_, ()
         let main = create(&runtime, &sandbox, container_config("main", "sleep 1000"), &of).await;
         start(&runtime, &main).await;
         let pid = shim_pid(node, &sandbox);
-        let child: i32 =
-            std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap().trim().parse().unwrap();
+        let children = format!("/proc/{pid}/task/{pid}/children");
+        let mut child = 0;
+        // What helped to start the container may not have gone yet.
+        eventually("the shim has one child", async || {
+            let one = std::fs::read_to_string(&children).unwrap().trim().parse::<i32>();
+            one.map(|pid| child = pid).is_ok()
+        })
+        .await;
         drop(runtime);
         for pid in [pid, child] {
             nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
         }
         eventually("the shim is gone", async || !std::path::Path::new(&format!("/proc/{child}")).exists()).await;
-        eventually("the old runtime is gone", async || Runtime::start(node.config()).await.is_ok()).await;
-        let runtime = node.runtime().await;
+        let runtime = node.next_runtime().await;
         let found = status(&runtime, &main).await;
         assert_eq!(found.state, v1::ContainerState::ContainerExited as i32);
         assert_eq!((found.exit_code, found.reason.as_str()), (255, "Unknown"));
@@ -369,8 +373,12 @@ fn pods_talk_and_host_ports_lead_to_them(node: &Node) -> LocalBoxFuture<'_, ()> 
         eventually("an answer on the host's loopback", async || {
             use std::io::Read as _;
             let mut text = String::new();
-            let stream = std::net::TcpStream::connect("127.0.0.1:8080");
-            stream.and_then(|mut s| s.read_to_string(&mut text)).is_ok() && text == "hello\n"
+            let ask = || {
+                let mut stream = std::net::TcpStream::connect("127.0.0.1:8080")?;
+                stream.set_read_timeout(Some(std::time::Duration::from_secs(5)))?;
+                stream.read_to_string(&mut text)
+            };
+            ask().is_ok() && text == "hello\n"
         })
         .await;
         let mut taken = sandbox_config("other", &logs);

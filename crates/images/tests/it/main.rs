@@ -13,7 +13,7 @@ use images::{Credentials, Images, Registries};
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, sleep};
 
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(90);
 
 fn digest(bytes: &[u8]) -> String {
     let hex: String = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
@@ -34,7 +34,17 @@ impl Drop for Registry {
     }
 }
 
+/// Somebody may take the port before it does; then it ends, and gets another one.
 async fn registry(folder: &Path, extra: &str, scheme: &'static str) -> Registry {
+    for _ in 0..5 {
+        if let Some(registry) = registry_on_some_port(folder, extra, scheme).await {
+            return registry;
+        }
+    }
+    panic!("the registry ends by itself");
+}
+
+async fn registry_on_some_port(folder: &Path, extra: &str, scheme: &'static str) -> Option<Registry> {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let host = format!("127.0.0.1:{port}");
     let config = format!(
@@ -42,7 +52,7 @@ async fn registry(folder: &Path, extra: &str, scheme: &'static str) -> Registry 
         folder.join("registry").display()
     );
     std::fs::write(folder.join("registry.yml"), config).unwrap();
-    let process = Command::new("docker-registry")
+    let mut process = Command::new("docker-registry")
         .arg("serve")
         .arg(folder.join("registry.yml"))
         .stdout(Stdio::null())
@@ -51,10 +61,15 @@ async fn registry(folder: &Path, extra: &str, scheme: &'static str) -> Registry 
         .expect("docker-registry is installed");
     let until = Instant::now() + DEADLINE;
     while tokio::net::TcpStream::connect(&host).await.is_err() {
+        if process.try_wait().unwrap().is_some() {
+            return None;
+        }
         assert!(Instant::now() < until, "the registry does not listen");
         sleep(Duration::from_millis(20)).await;
     }
-    Registry { process, host, scheme }
+    // Whoever took the port answers as well.
+    sleep(Duration::from_millis(20)).await;
+    process.try_wait().unwrap().is_none().then_some(Registry { process, host, scheme })
 }
 
 /// Puts an image of one file there, by the registry's own protocol.
@@ -185,7 +200,10 @@ async fn a_registry_with_tls_and_a_password_wants_both() {
 async fn nobody_there_is_said_so() {
     let folder = tempfile::tempdir().unwrap();
     let images = Images::open(&folder.path().join("images"), Registries::default()).unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let error = images.pull(&format!("127.0.0.1:{port}/x:1"), &Credentials::Anonymous).await.unwrap_err();
+    // Held by a socket that does not listen, so that nobody else gets the port.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    let error = images.pull(&format!("{address}/x:1"), &Credentials::Anonymous).await.unwrap_err();
     assert!(matches!(error, images::Error::Unreachable { .. }), "{error}");
 }

@@ -14,6 +14,8 @@ use super::*;
 
 const TABLE: &str = "knarr-test";
 const POD_CIDR: &str = "10.42.0.0/24";
+/// How long an answer may take on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn ip(arguments: &str) {
     assert!(Command::new("ip").args(arguments.split(' ')).status().unwrap().success(), "ip {arguments}");
@@ -51,7 +53,7 @@ fn in_namespace(test: impl AsyncFnOnce() + Send + 'static) {
 
 fn call(address: &str) -> Result<String, std::io::ErrorKind> {
     let address: SocketAddr = address.parse().unwrap();
-    let mut connection = TcpStream::connect_timeout(&address, Duration::from_secs(1)).map_err(|e| e.kind())?;
+    let mut connection = TcpStream::connect_timeout(&address, PATIENCE).map_err(|e| e.kind())?;
     let mut answer = String::new();
     connection.read_to_string(&mut answer).map_err(|e| e.kind())?;
     Ok(answer)
@@ -128,7 +130,7 @@ fn datagrams_are_carried() {
         let rules = rules(&[door(at(Protocol::Udp), &[3])]);
         replace(&rules).await;
         let socket = UdpSocket::bind("192.0.2.7:0").unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.send_to(b"?", "10.96.0.5:80").unwrap();
         let mut answer = [0; 1];
         socket.recv(&mut answer).unwrap();
@@ -153,7 +155,7 @@ fn udp_flows_follow_the_endpoints_when_flushed() {
         let udp = |doors: &[Door]| crate::flows::UdpDoors::of(doors.iter());
         let client = |to: &str| {
             let socket = UdpSocket::bind("192.0.2.7:0").unwrap();
-            socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+            socket.set_read_timeout(Some(PATIENCE)).unwrap();
             socket.connect(to).unwrap();
             socket
         };

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use testserver::TestServer;
 
 const NODE: &str = "node-1";
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(90);
 
 struct Cluster {
     server: TestServer,
@@ -137,10 +137,14 @@ async fn containers_start_again_and_back_off() {
     let cluster = Cluster::start().await;
     let tasks = cluster.kubelet().await;
     cluster.create("p", json!({"containers": [{"name": "c", "image": "x:1"}]})).await;
-    let count = |pod: Option<&Value>| at(pod, "/status/containerStatuses/0/restartCount").as_i64();
+    // Counted when it is made, and started after that.
+    let runs_again = |pod: Option<&Value>| {
+        at(pod, "/status/containerStatuses/0/restartCount") == 1
+            && at(pod, "/status/containerStatuses/0/state/running").is_object()
+    };
     cluster.wait("p", "runs", |pod| at(pod, "/status/phase") == "Running").await;
     cluster.runtime.exit("c", 3);
-    cluster.wait("p", "starts again at once", |pod| count(pod) == Some(1)).await;
+    cluster.wait("p", "starts again at once", runs_again).await;
     cluster.runtime.exit("c", 3);
     let waits = |pod: Option<&Value>| {
         at(pod, "/status/containerStatuses/0/state/waiting/reason") == "CrashLoopBackOff"

@@ -18,7 +18,7 @@ use crate::Namespace;
 
 /// Set in the process that will be killed.
 const DOOMED: &str = "KNARR_TEST_DOOMED";
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(90);
 /// More than a pipe holds.
 const CHAINS: usize = 5_000;
 

@@ -104,7 +104,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Value {
 
 /// The next event, which must come soon.
 pub(crate) async fn next(watcher: &mut Watcher) -> WatchEvent {
-    tokio::time::timeout(std::time::Duration::from_secs(10), watcher.next()).await.unwrap().unwrap()
+    tokio::time::timeout(std::time::Duration::from_secs(60), watcher.next()).await.unwrap().unwrap()
 }
 
 /// The type, name and version of the next event.

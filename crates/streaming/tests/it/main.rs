@@ -238,8 +238,10 @@ async fn ports_are_forwarded_and_refusals_told() {
         assert_eq!(text(data).await, "ping");
         assert_eq!(text(error).await, "");
     }
-    // Nobody listens on a port just released.
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    // Nobody listens on a port that is held by a socket which does not.
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let closed = held.local_addr().unwrap().port();
     let (error, data) = forward(&connection, "2", closed).await;
     assert!(text(error).await.contains("refused"));
     assert_eq!(text(data).await, "");

@@ -149,7 +149,10 @@ async fn a_storage_in_trouble_is_left_in_time_and_nothing_half_is_there() {
 
 #[tokio::test]
 async fn nobody_there_and_nobody_to_trust() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Held by a socket that does not listen, so that nobody else gets the port.
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let free = held.local_addr().unwrap();
     let error = open(&format!("http://{free}"), "s3://bucket").list("").await.unwrap_err();
     assert!(matches!(error, S3Error::Unreachable { .. }), "{error}");
     // What speaks no TLS is not asked in the open.
