@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::{run, settings::AgentSettings};
+use crate::{agent_settings::AgentSettings, run};
 
 #[derive(Args)]
 pub(crate) struct Agent {

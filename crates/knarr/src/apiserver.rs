@@ -4,10 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::{
-    run,
-    settings::{self, ApiServerSettings},
-};
+use crate::{apiserver_settings::ApiServerSettings, run, settings};
 
 #[derive(Args)]
 pub(crate) struct Apiserver {

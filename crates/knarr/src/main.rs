@@ -1,12 +1,15 @@
 //! Kubernetes in one executable.
 
 mod agent;
+mod agent_settings;
 mod apiserver;
+mod apiserver_settings;
 mod datastore_settings;
 mod down;
 mod image;
 mod kubelet_settings;
 mod memory;
+mod node_settings;
 mod run;
 mod server;
 mod settings;
