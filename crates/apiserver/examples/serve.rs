@@ -1,7 +1,6 @@
 //! Runs an API server alone, until interrupted: `cargo run -p apiserver --example serve -- DIR PORT`.
 
 #[path = "../tests/it/cluster.rs"]
-#[allow(dead_code, reason = "the tests use all of it")]
 mod cluster;
 
 #[tokio::main]
@@ -13,5 +12,6 @@ async fn main() -> anyhow::Result<()> {
     let cluster = cluster::Cluster::start(dir.into(), port.parse()?, apiserver::Anonymous::Everything).await?;
     println!("{} {} {}", cluster.url(), cluster.kubeconfig()?.display(), cluster.server.is_ready());
     tokio::signal::ctrl_c().await?;
+    cluster.store.close().await;
     Ok(())
 }
