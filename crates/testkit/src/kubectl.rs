@@ -143,10 +143,12 @@ impl Kubectl {
         let shown = format!("{command:?}");
         let mut child = command.spawn().unwrap_or_else(|e| panic!("{shown}: {e}"));
         let mut stdin = child.stdin.take().expect("it was asked for");
-        // kubectl that does not read its input closes it, which is no failure of the test.
-        drop(stdin.write_all(input.as_bytes()));
-        drop(stdin);
-        let output = child.wait_with_output().expect("a child can be waited for");
+        // What comes back is read meanwhile: one that may not write stops reading.
+        let output = std::thread::scope(|scope| {
+            // kubectl that does not read its input closes it, which is no failure of the test.
+            scope.spawn(move || drop(stdin.write_all(input.as_bytes())));
+            child.wait_with_output().expect("a child can be waited for")
+        });
         Output {
             command: shown,
             status: output.status,
