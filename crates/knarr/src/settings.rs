@@ -10,9 +10,7 @@ use clap::Args;
 use serde::{Deserialize, de::DeserializeOwned};
 use supervisor::ServerConfig;
 
-use crate::{
-    apiserver_settings::ApiServerSettings, kubelet_settings::KubeletSettings, node_settings::NodeSettings,
-};
+use crate::{apiserver_settings::ApiServerSettings, kubelet_settings::KubeletSettings, node_settings::NodeSettings};
 
 pub(crate) const DEFAULT_DATA_DIR: &str = "/var/lib/knarr";
 /// A configuration file is short; a larger one is a mistake.

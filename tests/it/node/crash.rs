@@ -248,7 +248,8 @@ fn kills_lose_nothing_and_touch_no_pod() {
     std::thread::scope(|scope| {
         let asking = scope.spawn(|| ask_for_ever(&network, &stop, &asked));
         let begun = Instant::now();
-        let is_over = |lives| kills.map_or(begun.elapsed() > LONG_ENOUGH && lives >= LEAST_LIVES, |kills| lives >= kills);
+        let is_over =
+            |lives| kills.map_or(begun.elapsed() > LONG_ENOUGH && lives >= LEAST_LIVES, |kills| lives >= kills);
         while !is_over(trial.lives) && !asking.is_finished() {
             trial.live_and_die();
         }

@@ -231,7 +231,9 @@ spec:
     });
     kubectl.until("exec probed -c web -- cat /log/post", |seen| seen == "started\n");
     // Its server makes the folder when it begins, and may not have come so far.
-    kubectl.run(["exec", "probed", "-c", "web", "--", "sh", "-c", "mkdir -p /tmp/www && touch /tmp/www/ready.html"]).ok();
+    kubectl
+        .run(["exec", "probed", "-c", "web", "--", "sh", "-c", "mkdir -p /tmp/www && touch /tmp/www/ready.html"])
+        .ok();
     kubectl.ok("wait pod/probed --for=condition=Ready --timeout=120s");
     // A container that its probe finds dead is started again in place.
     kubectl.run(["exec", "probed", "-c", "sick", "--", "rm", "/tmp/alive"]).ok();

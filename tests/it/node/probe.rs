@@ -105,7 +105,8 @@ fn a_hook_that_fails_ends_its_container() {
     let kubectl = namespace(&node, "hook");
     // Not before the container can be told to end.
     let wait = "until test -e /tmp/begun; do sleep 0.1; done";
-    let hook = format!("      lifecycle: {{postStart: {{exec: {{command: [sh, -c, \"{wait}; echo no; exit 4\"]}}}}}}\n");
+    let hook =
+        format!("      lifecycle: {{postStart: {{exec: {{command: [sh, -c, \"{wait}; echo no; exit 4\"]}}}}}}\n");
     let script = "trap 'exit 0' TERM; touch /tmp/begun; while true; do sleep 1; done";
     kubectl.apply(&(shell_pod("hooked", script) + &hook));
     eventually("the status says why", || {

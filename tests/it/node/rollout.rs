@@ -87,7 +87,8 @@ fn a_bad_image_stops_the_rollout_and_nothing_else() {
         }
         if seen.last().is_some_and(|last| last == "ImagePullBackOff") { Ok(()) } else { Err(seen.clone()) }
     });
-    for said in ["Failed to pull image \"localhost/no-such-image:9\"", "Error: ErrImagePull", "Back-off pulling image"] {
+    for said in ["Failed to pull image \"localhost/no-such-image:9\"", "Error: ErrImagePull", "Back-off pulling image"]
+    {
         kubectl.until_says("get events", said);
     }
     let counts = "get deploy/hello -o jsonpath={.status.readyReplicas},{.status.updatedReplicas}";

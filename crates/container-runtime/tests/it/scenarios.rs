@@ -373,7 +373,7 @@ fn pods_talk_and_host_ports_lead_to_them(node: &Node) -> LocalBoxFuture<'_, ()> 
         eventually("an answer on the host's loopback", async || {
             use std::io::Read as _;
             let mut text = String::new();
-            let ask = || {
+            let mut ask = || {
                 let mut stream = std::net::TcpStream::connect("127.0.0.1:8080")?;
                 stream.set_read_timeout(Some(std::time::Duration::from_secs(5)))?;
                 stream.read_to_string(&mut text)
