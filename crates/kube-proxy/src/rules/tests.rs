@@ -53,7 +53,7 @@ fn in_namespace(test: impl AsyncFnOnce() + Send + 'static) {
 
 fn call(address: &str) -> Result<String, std::io::ErrorKind> {
     let address: SocketAddr = address.parse().unwrap();
-    let mut connection = TcpStream::connect_timeout(&address, PATIENCE).map_err(|e| e.kind())?;
+    let mut connection = TcpStream::connect_timeout(&address, Duration::from_secs(1)).map_err(|e| e.kind())?;
     let mut answer = String::new();
     connection.read_to_string(&mut answer).map_err(|e| e.kind())?;
     Ok(answer)
