@@ -36,8 +36,11 @@ pub struct Definition<'a> {
 
 /// Keys of associative lists that may be left out, and what they are then. Upstream reads these from defaults in its
 /// OpenAPI document; no other optional key has one.
-const KEY_DEFAULTS: &[(&str, &str, &str)] =
-    &[("io.k8s.api.core.v1.ContainerPort", "protocol", "TCP"), ("io.k8s.api.core.v1.ServicePort", "protocol", "TCP")];
+const KEY_DEFAULTS: &[(&str, &str, &str)] = &[
+    ("io.k8s.api.core.v1.ContainerPort", "protocol", "TCP"),
+    ("io.k8s.api.core.v1.LocalObjectReference", "name", ""),
+    ("io.k8s.api.core.v1.ServicePort", "protocol", "TCP"),
+];
 
 impl<'a> Node<'a> {
     fn data(self) -> &'a NodeData {

@@ -133,6 +133,44 @@ fn the_server_applies_the_same() {
     assert_eq!(objects(&pair[0], "deploy,cm"), objects(&pair[1], "deploy,cm"));
 }
 
+const NAMELESS: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: nameless, labels: {a: "1"}}
+spec:
+  imagePullSecrets: [{}]
+  containers: [{name: c, image: "x:1"}]
+"#;
+
+/// The key of such an element has a default, by which it is known and which comes into no object.
+#[test]
+fn a_pull_secret_without_a_name_is_applied() {
+    let (_server, pair) = pair();
+    for kubectl in &pair {
+        kubectl.apply("apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: default}\n");
+    }
+    let secrets = |kubectl: &Kubectl| kubectl.value("pod/nameless", "{.spec.imagePullSecrets}");
+    let changed = NAMELESS.replace("a: \"1\"", "a: \"2\"");
+    let is_there = || assert_eq!(pair.each_ref().map(secrets), ["[{}]"; 2]);
+    both(&pair, NAMELESS, &["apply", "-f", "-"]);
+    is_there();
+    // Upstream's kubectl cannot compare such a list with the one that is there.
+    let again = pair.each_ref().map(|kubectl| kubectl.run_with(NAMELESS, ["apply", "-f", "-"]).status.code());
+    assert_eq!(again, [Some(1); 2]);
+    for kubectl in &pair {
+        kubectl.ok("delete pod nameless --now");
+    }
+    let apply = ["apply", "--server-side", "-f", "-"];
+    for manifest in [NAMELESS, NAMELESS, &changed] {
+        both(&pair, manifest, &apply);
+        is_there();
+    }
+    for kubectl in &pair {
+        assert_eq!(kubectl.value("pod/nameless", "{.metadata.labels.a}"), "2");
+    }
+    assert_eq!(objects(&pair[0], "pods"), objects(&pair[1], "pods"));
+}
+
 #[test]
 fn what_cannot_be_applied_is_told_the_same() {
     let (_server, pair) = pair();

@@ -249,6 +249,24 @@ fn sets_and_keyed_lists_are_owned_by_element() {
     );
 }
 
+/// A key's default tells elements apart and no more: it comes into no object.
+#[test]
+fn an_element_without_its_key_is_the_one_of_the_default() {
+    let mut pod = Subject::new("", "Pod");
+    let body = |secrets: Value| json!({"spec": {"imagePullSecrets": secrets}});
+    pod.apply("one", body(json!([{}])));
+    let secrets = |pod: &Subject| pod.live.as_ref().unwrap()["spec"]["imagePullSecrets"].clone();
+    assert_eq!(secrets(&pod), json!([{}]));
+    assert_eq!(pod.owners(), [r#"one Apply 01 {"f:spec":{"f:imagePullSecrets":{"k:{\"name\":\"\"}":{}}}}"#]);
+    // The same again is no write, and shared by whoever says the same.
+    pod.apply("one", body(json!([{}]))).apply("two", body(json!([{}, {"name": "a"}])));
+    assert_eq!(secrets(&pod), json!([{}, {"name": "a"}]));
+    pod.put("putter", body(json!([{}, {"name": "a"}])));
+    assert_eq!(pod.owners().len(), 2, "{:?}", pod.owners());
+    pod.apply("one", body(json!([]))).apply("two", body(json!([{"name": "a"}])));
+    assert_eq!(secrets(&pod), json!([{"name": "a"}]));
+}
+
 #[test]
 fn atomic_maps_and_lists_are_owned_whole() {
     let mut service = Subject::new("", "Service");
