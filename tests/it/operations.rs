@@ -3,6 +3,7 @@
 mod aged;
 mod ended;
 mod kills;
+mod power;
 mod storage;
 
 use std::{

@@ -64,15 +64,17 @@ pub fn read(path: &Path) -> Result<Kubeconfig, Error> {
     Kubeconfig::read_from(path).map_err(|cause| Error::Parse { path: path.to_owned(), reason: cause.to_string() })
 }
 
-/// Replaces the file in one step, readable by its owner only.
+/// Replaces the file in one step, readable by its owner only; it is on disk when this returns.
 pub fn write(path: &Path, config: &Kubeconfig) -> Result<(), Error> {
     let failed = |source| Error::Write { path: path.to_owned(), source };
     let text = serde_saphyr::to_string(config).map_err(|e| failed(io::Error::other(e.to_string())))?;
-    let beside = path.with_extension(format!("tmp-{}", std::process::id()));
+    let beside = path.with_added_extension("tmp");
     let mut file =
         fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&beside).map_err(failed)?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-    fs::rename(&beside, path).map_err(failed)
+    fs::rename(&beside, path).map_err(failed)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
 }
 
 fn encode(bytes: &[u8]) -> String {

@@ -33,7 +33,13 @@ pub struct Folder {
 impl Folder {
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self, PkiError> {
         let dir = dir.into();
+        let is_new = !dir.exists();
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(io_error("create", &dir))?;
+        if is_new {
+            // What lies in a folder is as lost as the folder's name, and the data folder may be new too.
+            let above = dir.ancestors().skip(1).take(2).filter(|above| !above.as_os_str().is_empty());
+            above.into_iter().try_for_each(sync)?;
+        }
         Ok(Self { dir })
     }
 
@@ -231,6 +237,10 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), PkiError> {
     file.set_permissions(fs::Permissions::from_mode(mode)).map_err(io_error("write", &beside))?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io_error("write", &beside))?;
     fs::rename(&beside, path).map_err(io_error("write", path))?;
-    let dir = path.parent().unwrap_or(Path::new("."));
+    sync(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Makes the names in a folder durable.
+fn sync(dir: &Path) -> Result<(), PkiError> {
     fs::File::open(dir).and_then(|d| d.sync_all()).map_err(io_error("sync", dir))
 }

@@ -55,6 +55,22 @@ impl Agent {
         self.process = Some(Process::start(self.command(server, words), &self.folder.path().join("log")));
     }
 
+    /// Starts the agent by what becomes of its command, such as one that dies.
+    pub fn start_by(&mut self, server: &Node, change: impl FnOnce(&Command) -> Command) {
+        assert!(self.process.is_none(), "it runs already");
+        let command = change(&self.command(server, &[]));
+        self.process = Some(Process::start(command, &self.folder.path().join("log")));
+    }
+
+    /// Whether it has ended by itself. Then it can be started again.
+    pub fn has_ended(&mut self) -> bool {
+        let ended = self.process.as_mut().is_none_or(|process| process.ended().is_some());
+        if ended {
+            self.process = None;
+        }
+        ended
+    }
+
     /// Runs the agent until it gives up.
     #[track_caller]
     pub fn gives_up(&self, server: &Node, words: &[&str]) -> String {

@@ -2,6 +2,7 @@
 
 use std::{
     os::unix::process::ExitStatusExt,
+    path::PathBuf,
     process::{Command, Stdio},
 };
 
@@ -24,6 +25,18 @@ pub fn deadly(command: &Command, calls: &str, nth: u32) -> Command {
         };
     }
     deadly
+}
+
+/// The same where only calls about one of these files or folders count.
+pub fn deadly_about(command: &Command, paths: &[PathBuf], calls: &str, nth: u32) -> Command {
+    let deadly = deadly(command, calls, nth);
+    let mut about = Command::new(deadly.get_program());
+    for path in paths {
+        about.arg("-P").arg(path);
+    }
+    about.args(deadly.get_args());
+    about.envs(deadly.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    about
 }
 
 /// Runs a command that ends by itself, and kills it there; false if it ended before it came so far.

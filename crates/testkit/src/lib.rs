@@ -20,7 +20,7 @@ mod wait;
 pub use agent::Agent;
 pub use apiserver::ApiServer;
 pub use binary::{examples, knarr, use_knarr};
-pub use death::{FILE_CALLS, deadly, killed_at};
+pub use death::{FILE_CALLS, deadly, deadly_about, killed_at};
 pub use dice::Dice;
 pub use etcd::{Etcd, EtcdCertificates, EtcdCluster};
 pub use kubectl::Kubectl;

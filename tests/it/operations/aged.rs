@@ -15,21 +15,29 @@ fn key(pki: &Path, name: &str) -> KeyPair {
     KeyPair::from_pem(&fs::read_to_string(pki.join(format!("{name}.key"))).unwrap()).unwrap()
 }
 
-fn params(common_name: &str, organization: Option<&str>, lasted: Duration) -> CertificateParams {
+/// From when to when a certificate is good.
+type Life = (SystemTime, SystemTime);
+
+/// It lasted so long, and ended 400 days ago.
+fn ended(lasted: Duration) -> Life {
+    let ended = SystemTime::now() - 400 * DAY;
+    (ended - lasted, ended)
+}
+
+fn params(common_name: &str, organization: Option<&str>, life: Life) -> CertificateParams {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, common_name);
     if let Some(organization) = organization {
         params.distinguished_name.push(DnType::OrganizationName, organization);
     }
-    let ended = SystemTime::now() - 400 * DAY;
-    params.not_before = (ended - lasted).into();
-    params.not_after = ended.into();
+    params.not_before = life.0.into();
+    params.not_after = life.1.into();
     params
 }
 
 fn authority_params(common_name: &str) -> CertificateParams {
-    let mut params = params(common_name, None, 3650 * DAY);
+    let mut params = params(common_name, None, ended(3650 * DAY));
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
     params
@@ -43,10 +51,20 @@ pub(super) fn authority(pki: &Path, name: &str, common_name: &str) {
 
 /// The same for what an authority has signed, which may have its key elsewhere.
 pub(super) fn leaf(pki: &Path, name: &str, of: (&Path, &str, &str), says: &Leaf) {
+    signed(pki, name, of, says, ended(365 * DAY));
+}
+
+/// The same where a sixth of its life is left: it is to be renewed.
+pub(super) fn due_leaf(pki: &Path, name: &str, of: (&Path, &str, &str), says: &Leaf) {
+    let now = SystemTime::now();
+    signed(pki, name, of, says, (now - 300 * DAY, now + 60 * DAY));
+}
+
+fn signed(pki: &Path, name: &str, of: (&Path, &str, &str), says: &Leaf, life: Life) {
     let (authority_pki, authority, authority_name) = of;
     let issuer_params = authority_params(authority_name);
     let issuer = Issuer::from_params(&issuer_params, key(authority_pki, authority));
-    let mut params = params(&says.common_name, says.organization.as_deref(), 365 * DAY);
+    let mut params = params(&says.common_name, says.organization.as_deref(), life);
     params.subject_alt_names.extend(says.addresses.iter().map(|address| rcgen::SanType::IpAddress(*address)));
     let pem = params.signed_by(&key(pki, name), &issuer).unwrap().pem();
     fs::write(pki.join(format!("{name}.crt")), pem).unwrap();

@@ -20,7 +20,7 @@ const KILLS: u64 = 3;
 /// ConfigMaps and Secrets of a cluster that is to be whole.
 const OBJECTS: usize = 40;
 
-fn kills() -> u64 {
+pub(super) fn kills() -> u64 {
     std::env::var("KNARR_OPERATION_KILLS").map_or(KILLS, |text| text.parse().expect("a number"))
 }
 
@@ -42,7 +42,7 @@ fn places(last: &[Place], dice: &mut Dice) -> Vec<Place> {
     (0..kills()).map(|_| pick()).collect()
 }
 
-fn dice() -> Dice {
+pub(super) fn dice() -> Dice {
     Dice::from_env("KNARR_OPERATION_SEED")
 }
 
@@ -85,20 +85,24 @@ fn count_start(server: &mut ApiServer) -> Vec<Place> {
 }
 
 /// A server, stopped, whose cluster has so many objects.
-fn cluster() -> ApiServer {
+pub(super) fn cluster() -> ApiServer {
     let mut server = ApiServer::start();
+    fill(&server);
+    server.kill();
+    server
+}
+
+fn fill(server: &ApiServer) {
     let secret = |n: usize| {
         format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: s-{n}}}\nstringData: {{word: treasure-{n}}}\n---\n")
     };
     let objects: String = (0..OBJECTS).map(|n| config_map(&format!("c-{n}")) + &secret(n)).collect();
     server.kubectl().apply(&objects);
-    server.kill();
-    server
 }
 
 /// Everything is there, and the secrets can be read.
 #[track_caller]
-fn is_whole(server: &ApiServer) {
+pub(super) fn is_whole(server: &ApiServer) {
     let kubectl = server.kubectl();
     let maps = kubectl.ok("get configmaps -o name");
     assert_eq!(maps.lines().filter(|line| line.contains("/c-")).count(), OBJECTS, "{maps}");
