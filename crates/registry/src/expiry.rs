@@ -1,7 +1,8 @@
 //! Events go away an hour after they were last written. Every event has the same time to live, so those written
 //! first expire first and one queue with one timer suffices. The queue is in memory, filled from what the stored events
 //! say of their age and from their changes, whoever wrote them: with several servers each knows all, and deletes what
-//! is still there when its time is over.
+//! is still there when its time is over. Where the store is etcd its leases do that, as upstream has it; the queue is
+//! for events that have none, of older servers or moved from a data folder.
 //!
 //! The wall clock may jump. While the server runs, only the time that passes counts. When it starts, the age of an
 //! event is its distance from the newest one, never from a clock that may be ahead: an event may stay longer than its
@@ -17,7 +18,9 @@ use tokio::time::Instant;
 use crate::Registry;
 
 /// Where both groups' events lie.
-const EVENTS: &str = "/registry/events/";
+pub(crate) const EVENTS: &str = "/registry/events/";
+/// How much longer a leased event may stay: as long as a lease is shared, and as etcd takes to end it.
+const LEASED: Duration = Duration::from_secs(300);
 /// How many events are deleted before others get a turn.
 const BATCH: usize = 256;
 /// After a store that took no write, for a full disk, so long until the next attempt.
@@ -91,7 +94,9 @@ impl Registry {
     pub async fn expire_events(&self) {
         loop {
             let snapshot = self.store().snapshot();
-            let mut expiry = Expiry::new(self.event_ttl(), &snapshot, jiff::Timestamp::now());
+            // Etcd deletes events itself, a little later, but for those that were written without a lease.
+            let ttl = if self.store().keeps_time() { self.event_ttl() + LEASED } else { self.event_ttl() };
+            let mut expiry = Expiry::new(ttl, &snapshot, jiff::Timestamp::now());
             let Ok(mut watch) = self.store().watch(EVENTS.as_bytes(), snapshot.revision()) else { continue };
             drop(snapshot);
             loop {

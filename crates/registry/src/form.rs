@@ -128,13 +128,23 @@ impl store::Form for StorageForm {
         Ok(self.encode(key, &value))
     }
 
-    /// One broken object is told to whoever asks for it; it does not stop the server.
     fn from_stored(&self, key: &[u8], stored: Bytes, revision: store::Revision) -> Result<Bytes, store::Malformed> {
-        Ok(self.decode(key, &stored, revision.0).unwrap_or_else(|error| {
-            let key = String::from_utf8_lossy(key);
-            tracing::error!(%key, %error, "an object in etcd cannot be read");
-            [UNREADABLE, format!("unable to decode {key} from storage: {error}").as_bytes()].concat().into()
-        }))
+        self.decode(key, &stored, revision.0).map_err(|error| store::Malformed(Box::new(error)))
+    }
+
+    /// One broken object is told to whoever asks for it, as upstream does; it does not stop the server.
+    fn in_place_of(&self, key: &[u8], why: &(dyn std::error::Error + 'static)) -> Option<Bytes> {
+        let key = String::from_utf8_lossy(key);
+        tracing::error!(%key, error = %why, "an object in etcd cannot be read");
+        let told = match why.is::<store::Unsealable>() {
+            true => format!("unable to transform key {key:?}: {why}"),
+            false => format!("unable to decode {key} from storage: {why}"),
+        };
+        Some([UNREADABLE, told.as_bytes()].concat().into())
+    }
+
+    fn why_unreadable(&self, value: &[u8]) -> Option<String> {
+        why_unreadable(value)
     }
 }
 

@@ -40,7 +40,7 @@ pub use builtin::BuiltIn;
 pub use context::{FieldValidation, RequestContext, Warnings};
 pub use form::{StorageForm, StorageMediaType, UnreadableObject, why_unreadable};
 pub use masters::Master;
-pub use moved::{MOVED, NOTES};
+pub use moved::{MOVED, NOTES, moved_from};
 pub use options::{DeleteOptions, GetOptions, IncludeObject, ListOptions, Preconditions, View};
 pub use registry::{Config, Listed, Registry};
 pub use resource::{Column, Facts, Resource};

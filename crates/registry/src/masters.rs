@@ -1,7 +1,8 @@
 //! Which API servers live on this store, as upstream's servers tell each other: a key for each address, written again
-//! and again. Upstream lets etcd forget it by a lease; here whoever sees a key unchanged for too long removes it.
+//! and again. Upstream lets etcd forget it by a lease; so it does here, and whoever sees a key unchanged for too
+//! long removes it, for those that have none.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use apimachinery::Status;
 use serde_json::{Value, json};
@@ -9,6 +10,8 @@ use store::{Revision, Write, WriteError};
 
 use crate::{Registry, failure};
 
+/// How long a server is taken to live that says so no more, as upstream has it.
+const MASTER_TTL: Duration = Duration::from_secs(15);
 const MASTERS: &[u8] = b"/registry/masterleases/";
 
 /// An API server that says it lives.
@@ -38,7 +41,7 @@ impl Registry {
             "metadata": {"generation": before.unwrap_or_default().wrapping_add(1)},
             "subsets": [{"addresses": [{"ip": address.to_string()}]}],
         });
-        let write = Write::put(key, value.to_string()).relaxed();
+        let write = Write::put(key, value.to_string()).lasting(MASTER_TTL).relaxed();
         self.store().commit(write).await.map(drop).map_err(|error| failure::of_store(&error))
     }
 

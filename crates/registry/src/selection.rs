@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use apimachinery::{FieldSelector, LabelSelector, Object, Status};
 
-use crate::{Facts, ListOptions, RequestContext, Resource, header::Header, header::text_at};
+use crate::{Facts, ListOptions, RequestContext, Resource, form, header::Header, header::text_at};
 
 const NAME: &str = "metadata.name";
 const NAMESPACE: &str = "metadata.namespace";
@@ -39,7 +39,8 @@ impl Selection {
     }
 
     pub(crate) fn matches(&self, resource: &dyn Resource, bytes: &[u8]) -> bool {
-        if self.is_everything() {
+        // A failed read is no empty one: whoever might have met the object is told.
+        if self.is_everything() || form::why_unreadable(bytes).is_some() {
             return true;
         }
         let header = Header::read(bytes);

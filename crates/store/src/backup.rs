@@ -98,12 +98,17 @@ pub fn check(path: &Path) -> Result<Contents, BackupError> {
 
 /// Makes the store in `dir`, which must not exist, from a saved one. Killed in between, it leaves no `dir`.
 pub fn restore(path: &Path, dir: &Path) -> Result<Contents, BackupError> {
+    restore_past(path, dir, Revision::default())
+}
+
+/// The same where numbers up to `given_out` are known to somebody, whatever the saved store counted.
+pub fn restore_past(path: &Path, dir: &Path, given_out: Revision) -> Result<Contents, BackupError> {
     let exists = || BackupError::Exists { path: dir.to_owned() };
     if dir.symlink_metadata().is_ok() {
         return Err(exists());
     }
     let Decoded { revision, keys, .. } = read(path)?;
-    let revision = Revision(revision.0 + RESTORE_SKIPS);
+    let revision = beyond(revision, given_out);
     let mut unfinished = dir.as_os_str().to_owned();
     unfinished.push(".restoring");
     let unfinished = PathBuf::from(unfinished);
@@ -120,6 +125,14 @@ pub fn restore(path: &Path, dir: &Path) -> Result<Contents, BackupError> {
         sync_dir(parent).map_err(failed("sync", parent))?;
     }
     Ok(Contents { revision, keys: keys.len(), bytes })
+}
+
+/// The number to go on from. What is below the skipped ones stays as great as it ever was, so that who can only count on
+/// from there, as etcd, gives out no number twice either.
+fn beyond(saved: Revision, given_out: Revision) -> Revision {
+    let newest = saved.max(given_out).0;
+    let counted = |revision: Revision| revision.0 % RESTORE_SKIPS;
+    Revision((newest / RESTORE_SKIPS + 1) * RESTORE_SKIPS + counted(saved).max(counted(given_out)))
 }
 
 /// A store that was closed at this revision.
@@ -171,6 +184,24 @@ pub fn verify(dir: &Path) -> Result<Verified, OpenError> {
             }
             Err(error) if attempt == ATTEMPTS => return Err(error),
             Err(_) => attempt += 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restored_store_goes_on_beyond_all_that_is_known() {
+        for (saved, given_out, expected) in [
+            (7, 0, 1_000_000_007),
+            (1_000_000_007, 0, 2_000_000_007),
+            (60, 1_000_002_300, 2_000_002_300),
+            (5000, 1_000_002_300, 2_000_005_000),
+            (5000, 2300, 1_000_005_000),
+        ] {
+            assert_eq!(beyond(Revision(saved), Revision(given_out)), Revision(expected));
         }
     }
 }

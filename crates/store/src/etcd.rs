@@ -23,7 +23,7 @@ use crate::{
     seal::Seal,
     snapshot::Snapshot,
     state::{self, OutOfWindow},
-    write::{Committed, Op, Write, WriteError},
+    write::{Committed, Lifetime, Op, UnreadableValues, Write, WriteError},
 };
 
 mod calls;
@@ -33,10 +33,12 @@ mod config;
 mod feed;
 mod grpc;
 mod keys;
+mod leases;
 mod listing;
 mod login;
 mod members;
 mod messages;
+mod probe;
 mod quorum;
 mod shared;
 mod status;
@@ -52,6 +54,7 @@ use calls::{Calls, Undone};
 use feed::Feed;
 use keys::Keys;
 use members::Members;
+use messages::TxnResponse;
 use shared::{Chore, Comes, Shared};
 use transaction::Transaction;
 
@@ -125,14 +128,18 @@ impl Etcd {
         self.shared.keys.seal()
     }
 
+    pub(crate) fn unreadable(&self, snapshot: &Snapshot) -> Option<UnreadableValues> {
+        self.shared.keys.unreadable(snapshot)
+    }
+
     pub(crate) async fn commit(&self, write: Write) -> Result<Committed, WriteError> {
-        let transaction = Transaction::prepare(&self.shared.keys, write.ops)?;
+        let mut transaction = Transaction::prepare(&self.shared.keys, write.ops)?;
         let _place = self.places.acquire().await.map_err(|_| WriteError::Stopped)?;
         if let Some(trouble) = self.shared.over() {
             return Err(WriteError::Unavailable(trouble.clone()));
         }
         let until = Instant::now() + self.shared.config.write_timeout;
-        let answer = match self.shared.calls.transact(&transaction.request, until).await {
+        let answer = match self.hand_in(&mut transaction, write.lifetime, until).await {
             Ok(answer) => answer,
             Err(undone) => return Err(self.undone(undone, &transaction)),
         };
@@ -152,9 +159,38 @@ impl Etcd {
         Ok(Committed { revision, changes })
     }
 
+    /// With a lease, where its keys are to go by themselves. Etcd may have lost one that was granted, as by a restored
+    /// backup; then another is asked for.
+    async fn hand_in(
+        &self,
+        transaction: &mut Transaction,
+        lifetime: Lifetime,
+        until: Instant,
+    ) -> Result<TxnResponse, Undone> {
+        let Shared { calls, leases, .. } = &*self.shared;
+        let ttl = match lifetime {
+            Lifetime::Limited(ttl) if transaction.has_puts() => ttl,
+            Lifetime::Limited(_) | Lifetime::Unlimited => return calls.transact(&transaction.request, until).await,
+            Lifetime::Unchanged => {
+                transaction.keep_leases();
+                return calls.transact(&transaction.request, until).await;
+            }
+        };
+        let lease = leases.lasting(ttl, calls, until).await.map_err(Undone::Refused)?;
+        transaction.attach(lease);
+        match calls.transact(&transaction.request, until).await {
+            Err(Undone::NoLease(_)) => {
+                leases.forget(lease).await;
+                transaction.attach(leases.lasting(ttl, calls, until).await.map_err(Undone::Refused)?);
+                calls.transact(&transaction.request, until).await
+            }
+            answer => answer,
+        }
+    }
+
     fn undone(&self, undone: Undone, transaction: &Transaction) -> WriteError {
         match undone {
-            Undone::Refused(trouble) => WriteError::Unavailable(trouble),
+            Undone::Refused(trouble) | Undone::NoLease(trouble) => WriteError::Unavailable(trouble),
             // A transaction that only looks is no less done for not being answered.
             Undone::Unknown(source) if !transaction.has_changes() => WriteError::Unavailable(source),
             Undone::Unknown(source) => WriteError::Unknown { revision: None, source },
@@ -217,13 +253,17 @@ impl Etcd {
             }
             ReadError::Stopped => WriteError::Stopped,
         })?;
+        if let Some(unreadable) = self.unreadable(&current) {
+            return Err(WriteError::Unreadable(unreadable));
+        }
         let mut revision = current.revision();
         for kv in current.walk(b"", None) {
             if self.seal().is_none_or(|seal| !seal.concerns(&kv.key)) {
                 continue;
             }
             let (key, expected, value) = (kv.key.clone(), kv.mod_revision, kv.value.clone().into());
-            match self.commit(Write::transaction(vec![Op::Update { key, expected, value }])).await {
+            let anew = Write::transaction(vec![Op::Update { key, expected, value }]);
+            match self.commit(Write { lifetime: Lifetime::Unchanged, ..anew }).await {
                 Ok(committed) => revision = committed.revision,
                 // Somebody else wrote it since, with the new key.
                 Err(WriteError::Conflict { .. }) => {}

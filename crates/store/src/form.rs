@@ -18,9 +18,21 @@ pub trait Form: fmt::Debug + Send + Sync {
 
     /// What memory is to hold instead of `stored`, which came to be at `revision`.
     ///
-    /// An error stops the store: nothing is read past a value that nobody can read. An implementation that would
-    /// rather have one broken object than a broken store returns the bytes as they are.
+    /// After an error memory holds what [`Form::in_place_of`] says.
     fn from_stored(&self, key: &[u8], stored: Bytes, revision: Revision) -> Result<Bytes, Malformed>;
+
+    /// What memory holds in place of a value that has no form or cannot be decrypted. With `None`, the default, the
+    /// store stops: nothing is read past it. Who would rather have one broken object than a broken store gives bytes
+    /// that [`Form::why_unreadable`] knows again; etcd goes on holding the value itself, and neither a rewrite nor a
+    /// saved store ever holds these bytes.
+    fn in_place_of(&self, _key: &[u8], _why: &(dyn Error + 'static)) -> Option<Bytes> {
+        None
+    }
+
+    /// Whether these bytes stand in the place of a value that cannot be read, and why.
+    fn why_unreadable(&self, _value: &[u8]) -> Option<String> {
+        None
+    }
 }
 
 /// Why a value has no other form.

@@ -26,7 +26,7 @@ mod store;
 mod watch;
 mod write;
 
-pub use backup::{BackupError, Contents, RESTORE_SKIPS, Verified, check, is_snapshot, restore, verify};
+pub use backup::{BackupError, Contents, RESTORE_SKIPS, Verified, check, is_snapshot, restore, restore_past, verify};
 pub use config::StoreConfig;
 pub use etcd::{
     Cause, ConnectError, EtcdConfig, EtcdIdentity, EtcdLogin, EtcdPassword, EtcdTls, EtcdTrouble, ReadError,
@@ -43,8 +43,9 @@ pub use revision::Revision;
 pub use seal::{Seal, Unsealable};
 pub use snapshot::{Page, Snapshot};
 pub use state::OutOfWindow;
-pub use store::Store;
+pub use store::{Savable, Store};
 pub use watch::{WATCH_QUEUE, WATCH_QUEUE_BYTES, Watch, WatchError};
 pub use write::{
-    Committed, Durability, MAX_KEY_BYTES, MAX_OPS, MAX_TRANSACTION_BYTES, MAX_VALUE_BYTES, Op, Value, Write, WriteError,
+    Committed, Durability, Lifetime, MAX_KEY_BYTES, MAX_OPS, MAX_TRANSACTION_BYTES, MAX_VALUE_BYTES, Op,
+    UnreadableValues, Value, Write, WriteError,
 };

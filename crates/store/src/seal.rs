@@ -23,10 +23,11 @@ pub trait Seal: fmt::Debug + Send + Sync {
 }
 
 /// Why a value cannot be read back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsealable {
-    #[error("it is encrypted with a key that is not configured")]
-    UnknownKey,
+    /// `key` is how people call the key that it was sealed with.
+    #[error("no matching key was found: it is encrypted with {key}, which is not configured")]
+    UnknownKey { key: String },
     #[error("its decryption failed: the key is another, or the value was changed")]
     Refused,
     #[error("it is not encrypted, and plain values are not allowed for it")]

@@ -15,8 +15,26 @@ use crate::{
     snapshot::Snapshot,
     state::OutOfWindow,
     watch::Watch,
-    write::{Committed, Write, WriteError},
+    write::{Committed, UnreadableValues, Write, WriteError},
 };
+
+/// What [`Store::savable`] found whole.
+pub struct Savable {
+    store: Store,
+    snapshot: Snapshot,
+}
+
+impl Savable {
+    /// The moment it shows.
+    pub fn revision(&self) -> Revision {
+        self.snapshot.revision()
+    }
+
+    /// Writes it in the form of a checkpoint, checksums included. Blocks the caller, nobody else.
+    pub fn save(&self, out: &mut dyn io::Write) -> io::Result<Contents> {
+        backup::save(&self.snapshot, self.store.seal(), out)
+    }
+}
 
 /// A store. Clones are the same store; it closes when the last one is dropped.
 #[derive(Clone)]
@@ -119,9 +137,15 @@ impl Store {
         Watch::open(self.hub().clone(), prefix, after)
     }
 
-    /// Writes all keys as they are now in the form of a checkpoint, checksums included. Blocks the caller, nobody else.
-    pub fn save(&self, out: &mut dyn io::Write) -> io::Result<Contents> {
-        backup::save(&self.snapshot(), self.seal(), out)
+    /// All keys as they are now, for a saved store: what cannot be read is in none.
+    pub fn savable(&self) -> Result<Savable, UnreadableValues> {
+        let snapshot = self.snapshot();
+        if let Backend::Etcd(etcd) = &self.backend
+            && let Some(unreadable) = etcd.unreadable(&snapshot)
+        {
+            return Err(unreadable);
+        }
+        Ok(Savable { store: self.clone(), snapshot })
     }
 
     fn seal(&self) -> Option<&dyn Seal> {
@@ -148,6 +172,12 @@ impl Store {
             Backend::Local(local) => local.rewrite().await,
             Backend::Etcd(etcd) => etcd.rewrite().await,
         }
+    }
+
+    /// Whether it deletes by itself what was written to last for a while: see
+    /// [`Lifetime::Limited`](crate::Lifetime::Limited).
+    pub fn keeps_time(&self) -> bool {
+        matches!(self.backend, Backend::Etcd(_))
     }
 
     /// The newest revision.

@@ -1,6 +1,6 @@
 //! What a caller asks for: compares, operations, and how durable the answer must be.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -100,11 +100,25 @@ pub enum Durability {
     Relaxed,
 }
 
+/// How long what a write puts stays, where the store is etcd and goes on when its servers do not. A local store has one
+/// server and ends with it: there it is the server that deletes what is over, as it does here what was written by others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lifetime {
+    /// Until it is deleted.
+    #[default]
+    Unlimited,
+    /// Etcd deletes it when it was not written again for so long, or a little longer; in whole seconds.
+    Limited(Duration),
+    /// As long as what it replaces would have stayed.
+    Unchanged,
+}
+
 /// A transaction: all operations happen at one revision, or none.
 #[derive(Debug)]
 pub struct Write {
     pub ops: Vec<Op>,
     pub durability: Durability,
+    pub lifetime: Lifetime,
 }
 
 impl Write {
@@ -130,7 +144,13 @@ impl Write {
 
     /// Several operations at one revision; all compares are checked before anything changes.
     pub fn transaction(ops: Vec<Op>) -> Write {
-        Write { ops, durability: Durability::Durable }
+        Write { ops, durability: Durability::Durable, lifetime: Lifetime::Unlimited }
+    }
+
+    /// The same write of what etcd is to delete by itself. See [`Lifetime::Limited`].
+    pub fn lasting(mut self, ttl: Duration) -> Write {
+        self.lifetime = Lifetime::Limited(ttl);
+        self
     }
 
     /// The same write, acknowledged before it is synced. See [`Durability::Relaxed`].
@@ -187,6 +207,9 @@ pub enum WriteError {
     /// The value has no form that others could read; nothing was written.
     #[error("the value of key {:?} cannot be stored", String::from_utf8_lossy(key))]
     Malformed { key: Key, source: Malformed },
+    /// Some values cannot be read here, and what cannot be read cannot be written anew; nothing was.
+    #[error(transparent)]
+    Unreadable(UnreadableValues),
     /// The key does not begin as all keys of this store do.
     #[error("key {:?} is not of this store", String::from_utf8_lossy(key))]
     Foreign { key: Key },
@@ -202,4 +225,13 @@ pub enum WriteError {
     /// The store was closed.
     #[error("the store is closed")]
     Stopped,
+}
+
+/// Values in etcd that are not in memory, because they cannot be read here.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{first} ({others} more such values)")]
+pub struct UnreadableValues {
+    /// Of which key, and why.
+    pub first: String,
+    pub others: usize,
 }

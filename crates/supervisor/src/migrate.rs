@@ -201,11 +201,17 @@ impl Migration {
         Ok(Moved { direction: self.direction, objects, bytes, left_out, revision, kept, counts_less })
     }
 
-    /// Makes etcd's revisions greater than any that was given out, or notes that they are not.
+    /// Makes etcd's revisions greater than any that was given out, or notes that they are not. Then they are made greater
+    /// at least than those of earlier places that counted as etcd does: what restores and moves back added is left out.
     async fn count_past(&self, etcd: &Store, given_out: Revision) -> anyhow::Result<()> {
         let counted = etcd.revision().0;
-        let missing = given_out.0.saturating_sub(counted) + 1;
-        if missing <= MAX_COUNTED {
+        let missing = |revision: u64| revision.saturating_sub(counted) + 1;
+        if missing(given_out.0) > MAX_COUNTED {
+            let note = serde_json::json!({"revision": given_out.0});
+            etcd.commit(Write::put(registry::MOVED, note.to_string())).await.context("write to etcd")?;
+        }
+        let all = [given_out.0, given_out.0 % store::RESTORE_SKIPS].map(missing);
+        if let Some(missing) = all.into_iter().find(|missing| *missing <= MAX_COUNTED) {
             let key = [registry::NOTES, b"counting"].concat();
             stream::iter(0..missing)
                 .map(|_| etcd.commit(Write::put(key.clone(), "")))
@@ -216,10 +222,7 @@ impl Migration {
             if let Some(stored) = etcd.current().await?.get(&key) {
                 etcd.commit(Write::delete(key, stored.mod_revision)).await.context("make etcd count")?;
             }
-            return Ok(());
         }
-        let note = serde_json::json!({"revision": given_out.0});
-        etcd.commit(Write::put(registry::MOVED, note.to_string())).await.context("write to etcd")?;
         Ok(())
     }
 
@@ -279,13 +282,19 @@ impl Migration {
             let mut out =
                 options.write(true).create(true).truncate(true).mode(0o600).open(&file).with_context(failed)?;
             source.save(Some(&*seal), &mut out).with_context(failed)?;
-            store::restore(&file, dir)?;
+            store::restore_past(&file, dir, given_out(source)?)?;
             Ok(())
         })();
         // One that is left is overwritten by the next move.
         std::fs::remove_file(&file).ok();
         made
     }
+}
+
+/// The greatest number that clients may know: etcd's, or that of a folder which counted further before.
+fn given_out(source: &Snapshot) -> anyhow::Result<Revision> {
+    let before = registry::moved_from(source).context("the note of the move to etcd cannot be read")?;
+    Ok(before.map_or(source.revision(), |before| source.revision().max(Revision(before))))
 }
 
 fn is_of_servers(key: &[u8]) -> bool {

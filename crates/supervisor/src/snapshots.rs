@@ -179,9 +179,10 @@ fn take(store: &Store, config: &SnapshotConfig, now: jiff::Timestamp) -> anyhow:
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
     made.with_context(|| format!("create {}", dir.display()))?;
     remove_unfinished(dir).with_context(|| format!("remove what is unfinished in {}", dir.display()))?;
-    let path = dir.join(format!("{PREFIX}{}-r{}", now.strftime(STAMP), store.revision()));
+    let savable = store.savable()?;
+    let path = dir.join(format!("{PREFIX}{}-r{}", now.strftime(STAMP), savable.revision()));
     let contents = save_as(&path, |file| {
-        let written = store.save(file).map(|_| ());
+        let written = savable.save(file).map(|_| ());
         written.map_err(|source| crate::ControlError::Io { action: "write", path: path.clone(), source })
     })?;
     prune(dir, config.keep, now).with_context(|| format!("remove old snapshots in {}", dir.display()))?;

@@ -171,8 +171,14 @@ async fn snapshot(stream: UnixStream, store: Store) -> anyhow::Result<()> {
         stream.set_nonblocking(false)?;
         stream.set_write_timeout(Some(STALL_TIMEOUT))?;
         let mut stream = &stream;
-        io::Write::write_all(&mut stream, &line_of(&Reply::Snapshot).map_err(io::Error::other)?)?;
-        store.save(&mut stream)
+        let say = |reply: &Reply| io::Write::write_all(&mut &*stream, &line_of(reply).map_err(io::Error::other)?);
+        match store.savable() {
+            Ok(savable) => {
+                say(&Reply::Snapshot)?;
+                savable.save(&mut stream).map(drop)
+            }
+            Err(unreadable) => say(&Reply::Refused(unreadable.to_string())),
+        }
     });
     written.await.context("the snapshot's thread panicked")??;
     Ok(())

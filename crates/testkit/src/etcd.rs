@@ -40,6 +40,11 @@ impl Etcd {
         Self::on(Some(EtcdCertificates::make()), &[])
     }
 
+    /// The same with these.
+    pub fn start_with_certificates(certificates: EtcdCertificates) -> Self {
+        Self::on(Some(certificates), &[])
+    }
+
     fn on(certificates: Option<EtcdCertificates>, flags: &[&str]) -> Self {
         let folder = folder();
         let scheme = if certificates.is_some() { "https" } else { "http" };

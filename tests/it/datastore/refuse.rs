@@ -60,6 +60,12 @@ fn a_wrong_way_to_etcd_is_told() {
     );
     server.start_again();
     server.kubectl().ok("create cm a");
+    let open = Etcd::start();
+    let said =
+        refused(&["--datastore-endpoint", &open.endpoint().replace("http:", "https:"), "--datastore-cafile", &ca]);
+    assert!(said.contains("does not speak TLS: an etcd without TLS is named by http://"), "{said}");
+    let said = refused(&["--datastore-endpoint", &endpoint.replace("https:", "http:")]);
+    assert!(said.contains("speaks TLS only: it is named by https://"), "{said}");
     let stranger = server.data_dir().join("pki/ca.crt");
     let refused = refused(&["--datastore-endpoint", &endpoint, "--datastore-cafile", stranger.to_str().unwrap()]);
     assert!(refused.contains(&endpoint) && refused.to_lowercase().contains("certificate"), "{refused}");

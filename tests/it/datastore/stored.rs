@@ -104,3 +104,52 @@ fn what_others_write_is_served_and_what_cannot_be_read_is_told() {
         if listed.is_success() { Ok(()) } else { Err(listed) }
     });
 }
+
+/// The keys below this, with the seconds after which etcd deletes each by itself.
+fn lasting(etcd: &Etcd, prefix: &str) -> Vec<(String, Option<u64>)> {
+    let end = prefix.strip_suffix('/').unwrap().to_owned() + "0";
+    let range = json!({"key": Etcd::base64(prefix.as_bytes()), "range_end": Etcd::base64(end.as_bytes())});
+    let found = etcd.call("kv/range", &range);
+    let seconds = |lease: &serde_json::Value| {
+        let asked = etcd.call("lease/timetolive", &json!({"ID": lease}));
+        // Of one that has just ended, minus one.
+        asked["TTL"].as_str().and_then(|seconds| seconds.parse().ok()).unwrap_or(0)
+    };
+    let one = |kv: &serde_json::Value| {
+        let key = String::from_utf8(unpack(kv["key"].as_str().unwrap())).unwrap();
+        (key, kv.get("lease").map(seconds))
+    };
+    found["kvs"].as_array().into_iter().flatten().map(one).collect()
+}
+
+/// Also beside upstream's servers, which leave it to etcd.
+#[test]
+fn what_a_server_says_of_itself_and_events_go_by_themselves() {
+    let etcd = Etcd::start();
+    let mut server = server(&etcd, &[]);
+    let kubectl = server.kubectl();
+    kubectl.apply(
+        "apiVersion: v1\nkind: Event\nmetadata: {name: e}\ninvolvedObject: {kind: Pod, name: p, namespace: default}\n\
+         reason: R\nmessage: m\ntype: Normal\n",
+    );
+    kubectl.apply(&config_map("stays", 1));
+    let an_hour = |(key, left): &(String, Option<u64>)| key.ends_with("/e") && (3500..=3660).contains(&left.unwrap());
+    assert!(lasting(&etcd, "/registry/events/").iter().all(an_hour));
+    kubectl.ok("label event e changed=yes");
+    let events = lasting(&etcd, "/registry/events/");
+    assert!(events.len() == 1 && events.iter().all(an_hour), "{events:?}");
+    let maps = lasting(&etcd, "/registry/configmaps/default/");
+    assert!(maps.iter().any(|(key, _)| key.ends_with("/stays")) && maps.iter().all(|(_, left)| left.is_none()));
+    let masters = lasting(&etcd, "/registry/masterleases/");
+    assert!(masters.len() == 1 && masters[0].1.unwrap() <= 15, "{masters:?}");
+
+    server.kill();
+    testkit::eventually("nobody says that it lives", || {
+        let masters = lasting(&etcd, "/registry/masterleases/");
+        if masters.is_empty() { Ok(()) } else { Err(masters) }
+    });
+    server.start_again();
+    let addresses = server.kubectl().value("endpoints/kubernetes", "{.subsets[*].addresses[*].ip}");
+    assert_eq!(addresses.split_whitespace().count(), 1, "{addresses}");
+    assert_eq!(lasting(&etcd, "/registry/masterleases/").len(), 1);
+}

@@ -52,7 +52,10 @@ fn recorded_start(server: &mut ApiServer) -> Vec<Step> {
     let command = server.command();
     recorded(&command, READY, |traced| {
         assert!(server.serves(traced));
-        eventually("it says that it is ready", || if server.log().contains(READY) { Ok(()) } else { Err(server.log()) });
+        eventually(
+            "it says that it is ready",
+            || if server.log().contains(READY) { Ok(()) } else { Err(server.log()) },
+        );
         server.kill();
     })
 }

@@ -4,7 +4,7 @@ use apimachinery::Status;
 use store::{Committed, Op, Write, WriteError};
 
 use super::ledger::Claim;
-use crate::{Facts, Registry, failure};
+use crate::{Facts, Registry, expiry, failure};
 
 /// How often other servers may be faster at the ports before this one gives up.
 const MAX_RACES: usize = 64;
@@ -40,6 +40,9 @@ impl Registry {
             let mut write = Write::transaction(operations);
             if facts.relaxed {
                 write = write.relaxed();
+            }
+            if facts.storage_prefix == expiry::EVENTS {
+                write = write.lasting(self.event_ttl());
             }
             match self.store().commit(write).await {
                 Ok(committed) => return Ok(committed),

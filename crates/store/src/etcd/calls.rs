@@ -9,8 +9,8 @@ use super::{
     grpc::{CallError, Channel},
     members::Members,
     messages::{
-        AlarmRequest, AlarmResponse, CompactionRequest, CompactionResponse, RangeRequest, RangeResponse, StatusRequest,
-        StatusResponse, TxnRequest, TxnResponse,
+        AlarmRequest, AlarmResponse, CompactionRequest, CompactionResponse, LeaseGrantRequest, LeaseGrantResponse,
+        RangeRequest, RangeResponse, StatusRequest, StatusResponse, TxnRequest, TxnResponse,
     },
     status::Fate,
     trouble::EtcdTrouble,
@@ -22,6 +22,7 @@ use crate::{
 
 const RANGE: &str = "/etcdserverpb.KV/Range";
 const TXN: &str = "/etcdserverpb.KV/Txn";
+const GRANT: &str = "/etcdserverpb.Lease/LeaseGrant";
 const COMPACT: &str = "/etcdserverpb.KV/Compact";
 const ALARM: &str = "/etcdserverpb.Maintenance/Alarm";
 const STATUS: &str = "/etcdserverpb.Maintenance/Status";
@@ -44,6 +45,8 @@ pub(crate) enum Undone {
     Refused(EtcdTrouble),
     NoSpace,
     TooLarge,
+    /// It did not happen: etcd does not know the lease.
+    NoLease(EtcdTrouble),
     /// It may have happened, or may happen yet.
     Unknown(EtcdTrouble),
 }
@@ -87,6 +90,7 @@ impl Calls {
                         Fate::Elsewhere => trouble,
                         Fate::NoSpace => return Err(Undone::NoSpace),
                         Fate::TooLarge => return Err(Undone::TooLarge),
+                        Fate::NoLease => return Err(Undone::NoLease(trouble)),
                         Fate::Refused => return Err(Undone::Refused(trouble)),
                         Fate::Unknown => {
                             self.members.avoid(channel.number, &trouble);
@@ -96,6 +100,23 @@ impl Calls {
                 }
             };
             self.again(&channel, trouble, until).await.map_err(Undone::Refused)?;
+        }
+    }
+
+    /// A new lease. One whose answer is lost was granted in vain, and ends by itself.
+    pub(crate) async fn grant(&self, seconds: u64, until: Instant) -> Result<i64, EtcdTrouble> {
+        let asked = LeaseGrantRequest { ttl: seconds.try_into().unwrap_or(i64::MAX) };
+        loop {
+            let channel = self.members.any(until).await?;
+            let attempt = (Instant::now() + ATTEMPT).min(until);
+            let trouble = match self.once::<LeaseGrantResponse>(&channel, GRANT, &asked, attempt).await {
+                Ok(answer) => return Ok(answer.id),
+                Err(error) => error.into_trouble(&channel.endpoint),
+            };
+            if trouble.is_hopeless() {
+                return Err(trouble);
+            }
+            self.again(&channel, trouble, until).await?;
         }
     }
 

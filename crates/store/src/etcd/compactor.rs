@@ -43,7 +43,7 @@ async fn go_round(shared: &Shared, last: Round) -> Result<Round, Undone> {
     let until = Instant::now() + shared.config.write_timeout;
     let is_last =
         Compare { result: 0, target: VERSION, key: KEY, operand: Some(compare::Operand::Version(last.number)) };
-    let put = PutRequest { key: KEY, value: last.revision.to_string().into() };
+    let put = PutRequest { key: KEY, value: last.revision.to_string().into(), ..PutRequest::default() };
     let get = RangeRequest { key: KEY, ..RangeRequest::default() };
     let asked = TxnRequest {
         compare: vec![is_last],

@@ -14,6 +14,8 @@ use crate::{
     key_value::{Key, KeyValue},
     revision::Revision,
     seal::Seal,
+    snapshot::Snapshot,
+    write::UnreadableValues,
 };
 
 /// Below the prefix, so that its changes come with all the others: see [`super::quorum`].
@@ -88,10 +90,25 @@ impl Keys {
         self.form.from_stored(key, stored, revision).map_err(|Malformed(why)| unreadable(key, why.into()))
     }
 
+    /// What memory holds where a value cannot be read and the store goes on all the same.
+    fn in_place_of(&self, key: &[u8], trouble: EtcdTrouble) -> Result<Bytes, EtcdTrouble> {
+        let EtcdTrouble::Unreadable { source, .. } = &trouble else { return Err(trouble) };
+        self.form.in_place_of(key, &**source).ok_or(trouble)
+    }
+
+    /// The first key in a snapshot whose value is not what etcd holds, because nobody here can read that, and how many
+    /// there are.
+    pub(crate) fn unreadable(&self, snapshot: &Snapshot) -> Option<UnreadableValues> {
+        let mut all = snapshot.walk(b"", None).filter_map(|kv| self.form.why_unreadable(&kv.value));
+        let first = all.next()?;
+        Some(UnreadableValues { first, others: all.count() })
+    }
+
     /// A version as etcd tells it.
     pub(crate) fn version(&self, key: Key, kv: messages::KeyValue) -> Result<Arc<KeyValue>, EtcdTrouble> {
         let mod_revision = revision(kv.mod_revision);
-        let value = self.value(&key, self.unsealed(&key, kv.value)?, mod_revision)?;
+        let read = self.unsealed(&key, kv.value).and_then(|stored| self.value(&key, stored, mod_revision));
+        let value = read.or_else(|trouble| self.in_place_of(&key, trouble))?;
         Ok(Arc::new(KeyValue {
             key,
             value,

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     revision::Revision,
+    snapshot::Snapshot,
     state::{self, State},
 };
 
@@ -36,6 +37,8 @@ pub(crate) async fn list_with_past(calls: &Calls, keys: &Keys, mut back: u64) ->
     while back > 0 {
         let from = now.saturating_sub_unsigned(back).max(1);
         match list_at(calls, keys, &nothing, Some(from)).await {
+            // What could not be read then was perhaps mended since; a history of it helps nobody.
+            Ok(state) if keys.unreadable(&Snapshot::of(&state)).is_some() => break,
             Ok(state) => return Ok(state),
             // Etcd does not say how far it does know; half of it is as good a guess as any.
             Err(Unread::Compacted) => back /= 2,

@@ -19,12 +19,14 @@ use tokio::{
     task::JoinSet,
     time::{Instant, timeout},
 };
+use tokio_rustls::client::TlsStream;
 
 use super::{
     config::{EtcdConfig, EtcdLogin},
     grpc::Channel,
     login::Login,
     messages::{StatusRequest, StatusResponse},
+    probe,
     tls::{self, Heard, Tls, Verdict},
     trouble::{ConnectError, EtcdTrouble},
 };
@@ -37,6 +39,8 @@ const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// What may be on its way to us unread; a page of a list at a time is large.
 const WINDOW_BYTES: u32 = 8 << 20;
+/// A handshake of TLS that takes so long is perhaps none.
+const HANDSHAKE_DOUBT: Duration = Duration::from_millis(300);
 /// Pauses after all endpoints failed.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -161,19 +165,28 @@ impl Members {
         stream.set_nodelay(true).map_err(unreachable)?;
         let login = self.login.clone().map(Login::new);
         let verdict = Verdict::default();
-        let channel = match &self.tls {
-            Some(tls) if endpoint.is_tls() => {
-                let connected = tls.connector().await.connect(endpoint.server.clone(), stream).await;
-                let stream = connected.map_err(|error| tls::trouble(&endpoint.name, error))?;
+        let secure = self.tls.as_ref().filter(|_| endpoint.is_tls());
+        let channel = match secure {
+            Some(tls) => {
+                let stream = endpoint.secured(tls, stream).await?;
                 endpoint.begin(number, Heard { stream, verdict: verdict.clone() }, login).await
             }
-            _ => endpoint.begin(number, stream, login).await,
+            None => endpoint.begin(number, stream, login).await,
         };
         let introduced = match channel {
             Ok(channel) => self.introduce(channel).await,
             Err(trouble) => Err(trouble),
         };
-        introduced.map_err(|trouble| verdict.or(&endpoint.name, trouble))
+        let trouble = match introduced {
+            Ok(channel) => return Ok(channel),
+            Err(trouble) => trouble,
+        };
+        use EtcdTrouble::{Broken, Unintelligible, Unreachable};
+        let is_cut_off = matches!(trouble, Broken { .. } | Unreachable { .. } | Unintelligible { .. });
+        if secure.is_none() && is_cut_off && probe::speaks_tls(&endpoint.address, &endpoint.server).await {
+            return Err(EtcdTrouble::OnlyTls { endpoint: endpoint.name.clone() });
+        }
+        Err(verdict.or(&endpoint.name, trouble))
     }
 
     /// Before anything is asked of it: whose member is it?
@@ -272,6 +285,29 @@ impl Endpoint {
             ServerName::IpAddress(address) => std::net::IpAddr::from(*address).is_loopback(),
             ServerName::DnsName(name) => name.as_ref() == "localhost",
             _ => false,
+        }
+    }
+
+    /// Speaks TLS on the stream. Etcd without TLS waits for more of what it does not understand, or closes the
+    /// connection as one does that is just ending.
+    async fn secured(&self, tls: &Tls, stream: TcpStream) -> Result<TlsStream<TcpStream>, EtcdTrouble> {
+        let connector = tls.connector().await;
+        let mut handshake = std::pin::pin!(connector.connect(self.server.clone(), stream));
+        let doubt = async {
+            tokio::time::sleep(HANDSHAKE_DOUBT).await;
+            probe::speaks_plainly(&self.address).await
+        };
+        let done = tokio::select! {
+            biased;
+            done = &mut handshake => done,
+            true = doubt => return Err(tls::no_tls(&self.name, "it answers in the open")),
+        };
+        match done {
+            Ok(stream) => Ok(stream),
+            Err(error) if tls::of_tls(&error).is_none() && probe::speaks_plainly(&self.address).await => {
+                Err(tls::no_tls(&self.name, "it answers in the open"))
+            }
+            Err(error) => Err(tls::trouble(&self.name, error)),
         }
     }
 

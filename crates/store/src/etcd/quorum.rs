@@ -8,7 +8,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Duration, Instant, MissedTickBehavior},
@@ -83,7 +82,7 @@ pub(crate) async fn light(shared: Arc<Shared>) {
         if shared.reached() >= shared.due() {
             continue;
         }
-        let put = PutRequest { key: shared.keys.beacon(), value: Bytes::new() };
+        let put = PutRequest { key: shared.keys.beacon(), ..PutRequest::default() };
         let asked =
             TxnRequest { success: vec![RequestOp { request: Some(Request::Put(put)) }], ..TxnRequest::default() };
         let until = Instant::now() + shared.config.read_timeout;
@@ -98,7 +97,9 @@ pub(crate) async fn light(shared: Arc<Shared>) {
             }
             Err(Undone::NoSpace) => shared.set_no_space(true),
             Err(Undone::TooLarge) => {}
-            Err(Undone::Refused(trouble) | Undone::Unknown(trouble)) => shared.is_in_trouble(&trouble),
+            Err(Undone::Refused(trouble) | Undone::NoLease(trouble) | Undone::Unknown(trouble)) => {
+                shared.is_in_trouble(&trouble)
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use super::trouble::EtcdTrouble;
 /// gRPC's codes that are looked at.
 const OK: u32 = 0;
 const INVALID_ARGUMENT: u32 = 3;
+const NOT_FOUND: u32 = 5;
 pub(crate) const PERMISSION_DENIED: u32 = 7;
 const RESOURCE_EXHAUSTED: u32 = 8;
 const UNIMPLEMENTED: u32 = 12;
@@ -34,6 +35,8 @@ pub(crate) enum Fate {
     NoSpace,
     /// It is over a limit of etcd's; it did not happen.
     TooLarge,
+    /// Etcd does not know the lease; it did not happen.
+    NoLease,
     /// It may have happened, or may happen yet.
     Unknown,
 }
@@ -89,6 +92,8 @@ impl Status {
             RESOURCE_EXHAUSTED if says("received message larger") => Fate::TooLarge,
             INVALID_ARGUMENT if says("request is too large") || says("too many operations") => Fate::TooLarge,
             INVALID_ARGUMENT | PERMISSION_DENIED | UNIMPLEMENTED | UNAUTHENTICATED => Fate::Refused,
+            // Looked at before anything of the transaction is done.
+            NOT_FOUND if says("requested lease not found") => Fate::NoLease,
             DATA_LOSS if says("corrupt") => Fate::Refused,
             _ if says("etcdserver: no leader") || says("not supported for learner") || says("not capable") => {
                 Fate::Elsewhere
@@ -120,6 +125,8 @@ mod tests {
         check(8, "etcdserver: too many requests", Fate::Elsewhere);
         check(3, "etcdserver: request is too large", Fate::TooLarge);
         check(8, "grpc: received message larger than max (3000000 vs. 2097152)", Fate::TooLarge);
+        check(5, "etcdserver: requested lease not found", Fate::NoLease);
+        check(5, "etcdserver: key not found", Fate::Unknown);
         check(7, "etcdserver: permission denied", Fate::Refused);
         check(15, "etcdserver: corrupt cluster", Fate::Refused);
         check(16, "etcdserver: invalid auth token", Fate::Refused);

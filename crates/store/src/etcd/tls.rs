@@ -8,7 +8,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use rustls::{AlertDescription, ClientConfig, RootCertStore};
+use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::io::{self, AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
@@ -130,7 +130,9 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Cause> {
 pub(crate) fn trouble(endpoint: &Arc<str>, error: io::Error) -> EtcdTrouble {
     let endpoint = endpoint.clone();
     match of_tls(&error) {
-        Some(rustls::Error::InvalidCertificate(_)) => EtcdTrouble::Untrusted { endpoint, source: Arc::new(error) },
+        Some(rustls::Error::InvalidCertificate(why)) => {
+            EtcdTrouble::Untrusted { endpoint, why: distrust(why), source: Arc::new(error) }
+        }
         Some(rustls::Error::InvalidMessage(_)) => EtcdTrouble::NoTls { endpoint, source: Arc::new(error) },
         Some(rustls::Error::AlertReceived(alert)) if is_about_us(*alert) => {
             EtcdTrouble::Unwelcome { endpoint, alert: format!("{alert:?}") }
@@ -139,8 +141,30 @@ pub(crate) fn trouble(endpoint: &Arc<str>, error: io::Error) -> EtcdTrouble {
     }
 }
 
-fn of_tls(error: &io::Error) -> Option<&rustls::Error> {
+pub(super) fn of_tls(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
+}
+
+/// Who answers speaks something else.
+pub(crate) fn no_tls(endpoint: &Arc<str>, why: &'static str) -> EtcdTrouble {
+    let source: Box<dyn std::error::Error + Send + Sync> = why.into();
+    EtcdTrouble::NoTls { endpoint: endpoint.clone(), source: source.into() }
+}
+
+/// What a person can do something about, in a few words.
+fn distrust(why: &CertificateError) -> &'static str {
+    use CertificateError::{
+        BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet,
+        NotValidYetContext, Revoked, UnknownIssuer,
+    };
+    match why {
+        UnknownIssuer | BadSignature => "none of the given authorities has signed it",
+        Expired | ExpiredContext { .. } => "it has expired",
+        NotValidYet | NotValidYetContext { .. } => "it is not valid yet, or the clock of this machine is wrong",
+        NotValidForName | NotValidForNameContext { .. } => "it is for another name or address",
+        Revoked => "it was revoked",
+        _ => "it cannot be verified",
+    }
 }
 
 fn is_about_us(alert: AlertDescription) -> bool {

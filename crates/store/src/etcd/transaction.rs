@@ -78,7 +78,8 @@ impl Transaction {
                 let built = build(&key, value)?;
                 let stored = keys.to_stored(&key, built);
                 let stored = stored.map_err(|source| WriteError::Malformed { key: key.clone(), source })?;
-                let put = PutRequest { key: there, value: keys.sealed(&key, stored.clone()) };
+                let value = keys.sealed(&key, stored.clone());
+                let put = PutRequest { key: there, value, ..PutRequest::default() };
                 self.request.success.push(RequestOp { request: Some(Request::Put(put)) });
                 Some(Some(stored))
             }
@@ -95,6 +96,27 @@ impl Transaction {
 
     pub(crate) fn has_changes(&self) -> bool {
         self.ops.iter().any(|op| op.becomes.is_some())
+    }
+
+    fn puts(&mut self) -> impl Iterator<Item = &mut PutRequest> {
+        self.request.success.iter_mut().filter_map(|op| match &mut op.request {
+            Some(Request::Put(put)) => Some(put),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn has_puts(&self) -> bool {
+        self.ops.iter().any(|op| matches!(op.becomes, Some(Some(_))))
+    }
+
+    /// All it puts goes with this lease.
+    pub(crate) fn attach(&mut self, lease: i64) {
+        self.puts().for_each(|put| put.lease = lease);
+    }
+
+    /// All it puts goes when what it replaces would have gone.
+    pub(crate) fn keep_leases(&mut self) {
+        self.puts().for_each(|put| put.ignore_lease = true);
     }
 
     /// What it changed at `at`: as the state has it, or, if that is let go of already, as it was asked for.

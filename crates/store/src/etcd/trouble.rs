@@ -17,12 +17,14 @@ pub enum EtcdTrouble {
     TimedOut { endpoint: Arc<str>, after: Duration },
     #[error("the connection to etcd at {endpoint} was lost")]
     Broken { endpoint: Arc<str>, source: Cause },
-    #[error("the certificate of etcd at {endpoint} is not accepted")]
-    Untrusted { endpoint: Arc<str>, source: Cause },
+    #[error("the certificate of etcd at {endpoint} is not accepted: {why}")]
+    Untrusted { endpoint: Arc<str>, why: &'static str, source: Cause },
     #[error("etcd at {endpoint} does not accept the client certificate (or that there is none): {alert}")]
     Unwelcome { endpoint: Arc<str>, alert: String },
-    #[error("who answers at {endpoint} does not speak TLS as etcd does with https://")]
+    #[error("who answers at {endpoint} does not speak TLS: an etcd without TLS is named by http://")]
     NoTls { endpoint: Arc<str>, source: Cause },
+    #[error("etcd at {endpoint} speaks TLS only: it is named by https://")]
+    OnlyTls { endpoint: Arc<str> },
     #[error("etcd at {endpoint} has version {version}; the oldest supported is {oldest}")]
     TooOld { endpoint: Arc<str>, version: String, oldest: &'static str },
     #[error("the password for etcd cannot be read from {path}")]
@@ -76,6 +78,7 @@ impl EtcdTrouble {
             EtcdTrouble::Untrusted { .. }
             | EtcdTrouble::Unwelcome { .. }
             | EtcdTrouble::NoTls { .. }
+            | EtcdTrouble::OnlyTls { .. }
             | EtcdTrouble::TooOld { .. }
             | EtcdTrouble::NoPassword { .. } => true,
             EtcdTrouble::Refused { code, message, .. } => status::needs_a_hand(*code, message),

@@ -17,7 +17,7 @@ async fn filled(dir: &Path) -> Store {
 }
 
 fn save(store: &Store, path: &Path) -> Contents {
-    store.save(&mut fs::File::create(path).unwrap()).unwrap()
+    store.savable().unwrap().save(&mut fs::File::create(path).unwrap()).unwrap()
 }
 
 fn all(snapshot: &Snapshot) -> Vec<store::KeyValue> {

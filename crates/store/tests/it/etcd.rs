@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use serde_json::json;
 use store::{
-    ConnectError, EtcdAlarm, EtcdConfig, OutOfWindow, ReadError, Revision, Seal, Store, Unsealable, WatchError, Write,
-    WriteError, Writes,
+    ConnectError, EtcdAlarm, EtcdConfig, Form, Malformed, OutOfWindow, ReadError, Revision, Seal, Store, Unsealable,
+    WatchError, Write, WriteError, Writes,
 };
 use testkit::Etcd;
 
@@ -255,6 +255,69 @@ async fn a_value_nobody_can_read_stops_the_feed_until_it_is_mended() {
     assert_eq!(connect(&member).await.snapshot().count(b""), 2);
 }
 
+/// Goes on without what cannot be read.
+#[derive(Debug)]
+struct Lenient;
+
+impl Form for Lenient {
+    fn to_stored(&self, _key: &[u8], value: Bytes) -> Result<Bytes, Malformed> {
+        Ok(value)
+    }
+
+    fn from_stored(&self, _key: &[u8], stored: Bytes, _revision: Revision) -> Result<Bytes, Malformed> {
+        if stored == "garbled" { Err(Malformed("it is garbled".into())) } else { Ok(stored) }
+    }
+
+    fn in_place_of(&self, key: &[u8], why: &(dyn std::error::Error + 'static)) -> Option<Bytes> {
+        Some(format!("!{}: {why}", String::from_utf8_lossy(key)).into())
+    }
+
+    fn why_unreadable(&self, value: &[u8]) -> Option<String> {
+        value.strip_prefix(b"!").map(|why| String::from_utf8_lossy(why).into_owned())
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_told_and_neither_saved_nor_written_over() {
+    let member = Etcd::start();
+    let config = || EtcdConfig { form: Arc::new(Lenient), seal: Some(Arc::new(Turn)), ..patient(&member) };
+    let store = Store::connect(config()).await.unwrap();
+    store.commit(Write::put(&b"secret/a"[..], "good")).await.unwrap();
+    let mut watch = store.watch(b"", store.revision()).unwrap();
+    put(&member, "/test/b", "garbled");
+    put(&member, "/test/secret/c", "?sealed with another key");
+    let (b, c) = (
+        "!b: it is garbled",
+        "!secret/c: no matching key was found: it is encrypted with another, which is not configured",
+    );
+    let mut told = Vec::new();
+    while told.len() < 2 {
+        told.extend(watch.next().await.unwrap().iter().map(|event| event.current.as_ref().unwrap().value.clone()));
+    }
+    assert_eq!(told, [b, c]);
+    // A start is none the worse for it.
+    for store in [store, Store::connect(config()).await.unwrap()] {
+        let now = store.current().await.unwrap();
+        let value = |key: &[u8]| now.get(key).unwrap().value.clone();
+        assert_eq!((value(b"secret/a"), value(b"b"), value(b"secret/c")), ("good".into(), b.into(), c.into()));
+        let refused = store.rewrite().await.unwrap_err().to_string();
+        assert_eq!(refused, "b: it is garbled (1 more such values)");
+        assert_eq!(store.savable().err().unwrap().to_string(), refused);
+    }
+    let stored = |key: &str| {
+        let answer = member.call("kv/range", &json!({"key": Etcd::base64(key.as_bytes())}));
+        answer["kvs"][0]["value"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(stored("/test/b"), Etcd::base64(b"garbled"));
+    assert_eq!(stored("/test/secret/c"), Etcd::base64(b"?sealed with another key"));
+    // Mended, all of it is written anew.
+    put(&member, "/test/b", "mended");
+    member.call("kv/deleterange", &json!({"key": Etcd::base64(b"/test/secret/c")}));
+    let store = Store::connect(config()).await.unwrap();
+    store.rewrite().await.unwrap();
+    store.savable().unwrap();
+}
+
 /// No cipher: every byte of a secret is turned.
 #[derive(Debug)]
 struct Turn;
@@ -272,6 +335,7 @@ impl Seal for Turn {
     fn open(&self, _key: &[u8], stored: Bytes) -> Result<Bytes, Unsealable> {
         match &stored[..] {
             [b'!', rest @ ..] => Ok(rest.iter().map(|byte| byte ^ 7).collect()),
+            [b'?', ..] => Err(Unsealable::UnknownKey { key: "another".to_owned() }),
             _ => Ok(stored),
         }
     }
@@ -302,8 +366,76 @@ async fn what_is_sealed_lies_in_etcd_sealed() {
     // And it can be saved, as a local store can.
     let dir = folder();
     let file = dir.path().join("saved");
-    store.save(&mut std::fs::File::create(&file).unwrap()).unwrap();
+    store.savable().unwrap().save(&mut std::fs::File::create(&file).unwrap()).unwrap();
     assert_eq!(store::check(&file).unwrap().keys, 3);
+}
+
+/// What the key's lease is, of etcd.
+fn lease(member: &Etcd, key: &str) -> serde_json::Value {
+    let answer = member.call("kv/range", &json!({ "key": Etcd::base64(key.as_bytes()) }));
+    answer["kvs"][0]["lease"].clone()
+}
+
+#[tokio::test]
+async fn etcd_deletes_what_is_over_when_nobody_is_left() {
+    let member = Etcd::start();
+    let ttl = Duration::from_secs(3);
+    let config = || EtcdConfig { seal: Some(Arc::new(Turn)), ..patient(&member) };
+    let store = Store::connect(config()).await.unwrap();
+    let others = connect(&member).await;
+    let limited = |key: &'static [u8]| Write::put(key, "v").lasting(ttl);
+    for key in [&b"secret/short"[..], b"short", b"freed", b"renewed"] {
+        store.commit(limited(key)).await.unwrap();
+    }
+    store.commit(Write::put(&b"long"[..], "v").lasting(Duration::from_secs(3600))).await.unwrap();
+    store.commit(Write::put(&b"freed"[..], "v")).await.unwrap();
+    let of = |key: &str| lease(&member, &format!("/test/{key}"));
+    assert_ne!(of("short"), of("long"));
+    assert_eq!(of("freed"), serde_json::Value::Null);
+    // Written anew with another key, it lasts no longer.
+    let before = of("secret/short");
+    store.rewrite().await.unwrap();
+    assert_eq!(of("secret/short"), before);
+    let mut watch = others.watch(b"", others.current().await.unwrap().revision()).unwrap();
+    let begun = tokio::time::Instant::now();
+    while begun.elapsed() < ttl {
+        store.commit(limited(b"renewed")).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let last = tokio::time::Instant::now();
+    store.commit(limited(b"renewed")).await.unwrap();
+    store.close().await;
+    drop(store);
+    eventually("what is over is gone", async || {
+        get(&others, "renewed").await.is_none() && get(&others, "short").await.is_none()
+    })
+    .await;
+    assert!(last.elapsed() >= ttl, "it went early: {:?}", last.elapsed());
+    let mut gone = std::collections::BTreeSet::new();
+    while gone.len() < 3 {
+        let events = watch.next().await.unwrap();
+        gone.extend(events.iter().filter(|event| event.current.is_none()).map(|event| event.key.clone()));
+    }
+    assert!(get(&others, "freed").await.is_some() && get(&others, "long").await.is_some());
+}
+
+#[tokio::test]
+async fn a_lease_that_etcd_lost_is_asked_for_again() {
+    let member = Etcd::start();
+    let store = connect(&member).await;
+    let hour = Duration::from_secs(3600);
+    store.commit(Write::put(&b"a"[..], "v").lasting(hour)).await.unwrap();
+    store.commit(Write::put(&b"b"[..], "v").lasting(hour)).await.unwrap();
+    let first = lease(&member, "/test/a");
+    assert_eq!(lease(&member, "/test/b"), first, "a lease is shared");
+    member.call("lease/revoke", &json!({ "ID": first }));
+    store.commit(Write::create(&b"c"[..], "v").lasting(hour)).await.unwrap();
+    assert_ne!(lease(&member, "/test/c"), first);
+    assert_eq!(get(&store, "c").await.unwrap(), "v");
+    assert_eq!(get(&store, "a").await, None);
+    let left = member.call("lease/timetolive", &json!({ "ID": lease(&member, "/test/c") }));
+    let left: u64 = left["TTL"].as_str().unwrap().parse().unwrap();
+    assert!((3500..=3660).contains(&left), "{left}");
 }
 
 #[tokio::test]

@@ -77,6 +77,69 @@ async fn members_ask_for_certificates() {
     assert!(matches!(no_tls, ConnectError::Hopeless(EtcdTrouble::NoTls { .. })), "{no_tls:?}");
 }
 
+/// An etcd that speaks otherwise than its endpoint says looks like one that does not run yet; it is told at once.
+#[tokio::test]
+async fn the_wrong_scheme_is_told_at_once() {
+    let (open, secure) = (Etcd::start(), Etcd::start_secure());
+    let as_started = || EtcdConfig { connect_timeout: Duration::from_secs(2), ..config([String::new()]) };
+    let authority = EtcdTls { ca_file: secure.certificates().path("ca.crt"), identity: None };
+    let begun = Instant::now();
+    let endpoints = vec![open.endpoint().replace("http://", "https://")];
+    let no_tls = refused(EtcdConfig { endpoints, tls: Some(authority), ..as_started() }).await;
+    assert!(matches!(no_tls, ConnectError::Hopeless(EtcdTrouble::NoTls { .. })), "{no_tls:?}");
+    let endpoints = vec![secure.endpoint().replace("https://", "http://")];
+    let only_tls = refused(EtcdConfig { endpoints, ..as_started() }).await;
+    assert!(matches!(only_tls, ConnectError::Hopeless(EtcdTrouble::OnlyTls { .. })), "{only_tls:?}");
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+}
+
+/// A handshake that takes its time, and a member that ends in the middle of one, are no mistakes.
+#[tokio::test]
+async fn slow_tls_is_tls() {
+    let member = Etcd::start_secure();
+    let address = member.endpoint().replace("https://", "");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("https://{}", listener.local_addr().unwrap());
+    let proxy = tokio::spawn(async move {
+        // The first is cut off in the handshake; the others wait.
+        drop(listener.accept().await.unwrap());
+        loop {
+            let (mut here, _) = listener.accept().await.unwrap();
+            let address = address.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(900)).await;
+                let mut there = tokio::net::TcpStream::connect(address).await.unwrap();
+                tokio::io::copy_bidirectional(&mut here, &mut there).await.ok();
+            });
+        }
+    });
+    let config = with(&member, Some(tls(member.certificates().path("ca.crt").parent().unwrap())));
+    let store = Store::connect(EtcdConfig { endpoints: vec![endpoint], ..config }).await.unwrap();
+    store.commit(Write::put(&b"k"[..], "v")).await.unwrap();
+    proxy.abort();
+}
+
+/// What is wrong with the member's certificate, in words.
+#[tokio::test]
+async fn a_certificate_that_is_not_accepted_says_why() {
+    let says = async |member: &Etcd, ca_file: PathBuf, expected: &str| {
+        let identity = tls(member.certificates().path("ca.crt").parent().unwrap()).identity;
+        let refused = refused(with(member, Some(EtcdTls { ca_file, identity }))).await;
+        let ConnectError::Hopeless(trouble) = &refused else { panic!("{refused:?}") };
+        let told = trouble.to_string();
+        assert!(told.contains(&member.endpoint()) && told.ends_with(expected) && !told.contains('\n'), "{told}");
+    };
+    let member = Etcd::start_secure();
+    let others = EtcdCertificates::make();
+    says(&member, others.path("ca.crt"), "none of the given authorities has signed it").await;
+    drop(member);
+    let member = Etcd::start_with_certificates(EtcdCertificates::of_another_name());
+    says(&member, member.certificates().path("ca.crt"), "it is for another name or address").await;
+    drop(member);
+    let member = Etcd::start_with_certificates(EtcdCertificates::expired());
+    says(&member, member.certificates().path("ca.crt"), "it has expired").await;
+}
+
 #[tokio::test]
 async fn what_can_be_mended_elsewhere_is_waited_for() {
     let mut member = Etcd::start();
@@ -164,6 +227,7 @@ async fn a_user_logs_in_and_no_other_is_let_in() {
     store.commit(Write::put(&b"k"[..], "v")).await.unwrap();
     assert_eq!(watch.next().await.unwrap()[0].current.as_ref().unwrap().value, "v");
     assert_eq!(store.current().await.unwrap().get(b"k").unwrap().value, "v");
+    store.commit(Write::put(&b"limited"[..], "v").lasting(Duration::from_secs(3600))).await.unwrap();
 
     // All that a server needs may be done, and nothing is complained of.
     let token = token_of_root(&member);

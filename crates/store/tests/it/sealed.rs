@@ -30,7 +30,7 @@ impl Seal for Turn {
     fn open(&self, _key: &[u8], stored: Bytes) -> Result<Bytes, Unsealable> {
         match &stored[..] {
             [b'!', key, rest @ ..] if self.0.contains(key) => Ok(Self::turned(*key, rest).into()),
-            [b'!', ..] => Err(Unsealable::UnknownKey),
+            [b'!', ..] => Err(Unsealable::UnknownKey { key: "another".to_owned() }),
             _ => Ok(stored),
         }
     }
@@ -60,7 +60,7 @@ async fn what_is_sealed_is_read_back_and_lies_nowhere_in_the_open() {
     assert_eq!(store.rewrite().await.unwrap(), all[0].revision);
     assert!(!lies_there(dir.path(), secret) && lies_there(dir.path(), plain));
     let file = dir.path().join("saved");
-    store.save(&mut fs::File::create(&file).unwrap()).unwrap();
+    store.savable().unwrap().save(&mut fs::File::create(&file).unwrap()).unwrap();
     assert!(!lies_there(dir.path(), secret));
     drop(store);
     let store = Store::open(config(dir.path(), &[7])).unwrap();

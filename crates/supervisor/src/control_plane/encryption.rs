@@ -1,7 +1,7 @@
 //! Encryption at rest: upstream's `EncryptionConfiguration`, and one made for a data folder that has none.
 //!
-//! Values are encrypted between the store's memory and its disk, in upstream's format: `k8s:enc:aesgcm:v1:NAME:`, a
-//! nonce of 12 bytes, and what AES-GCM makes of the object with its key in the store as associated data.
+//! Values are encrypted between the store's memory and its disk, in upstream's format: `k8s:enc:PROVIDER:v1:NAME:`, a
+//! nonce, and what the provider's cipher makes of the object; `aesgcm` takes its key in the store as associated data.
 
 use std::{
     collections::BTreeMap,
@@ -18,8 +18,10 @@ use store::Seal;
 
 use crate::{durable_file, store_control::store_dir};
 
+mod cipher;
 mod sealer;
 
+use cipher::Algorithm;
 use sealer::{Key, Provider, Sealer};
 
 /// In the data folder.
@@ -192,31 +194,31 @@ fn prefixes(name: &str, resources: &Resources) -> anyhow::Result<Vec<Vec<u8>>> {
 fn provider(entry: &BTreeMap<String, Option<ProviderConfiguration>>) -> anyhow::Result<Vec<Provider>> {
     let mut entries = entry.iter();
     let (Some((kind, configuration)), None) = (entries.next(), entries.next()) else {
-        bail!("each provider is one of aesgcm and identity")
+        bail!("each provider is one of aesgcm, aescbc, secretbox and identity")
     };
     let keys = configuration.as_ref().map_or(&[][..], |configuration| &configuration.keys);
-    match kind.as_str() {
-        "identity" => {
-            ensure!(keys.is_empty(), "identity has no keys");
-            Ok(vec![Provider::Identity])
-        }
-        "aesgcm" => {
-            ensure!(!keys.is_empty(), "aesgcm has no keys");
-            keys.iter().map(|key| Ok(Provider::AesGcm(Box::new(self::key(key)?)))).collect()
-        }
-        other => bail!("provider {other} is not supported; use aesgcm"),
+    if kind == "identity" {
+        ensure!(keys.is_empty(), "identity has no keys");
+        return Ok(vec![Provider::Identity]);
     }
+    let algorithm = Algorithm::ALL.into_iter().find(|algorithm| algorithm.name() == kind);
+    let algorithm =
+        algorithm.with_context(|| format!("provider {kind} is not supported; use aesgcm, aescbc or secretbox"))?;
+    ensure!(!keys.is_empty(), "{kind} has no keys");
+    keys.iter().map(|key| Ok(Provider::Key(Box::new(self::key(algorithm, key)?)))).collect()
 }
 
-fn key(configuration: &KeyConfiguration) -> anyhow::Result<Key> {
+fn key(algorithm: Algorithm, configuration: &KeyConfiguration) -> anyhow::Result<Key> {
     let name = &configuration.name;
     ensure!(!name.is_empty() && !name.contains(':'), "a key's name is not empty and has no colon: {name:?}");
     // The error would show a part of the secret.
     let Ok(secret) = STANDARD.decode(configuration.secret.trim()) else {
         bail!("the secret of key {name:?} is not base64")
     };
-    Key::new(name, &secret)
-        .with_context(|| format!("the secret of key {name:?} has {} bytes; AES-GCM takes 16 or 32 here", secret.len()))
+    Key::new(algorithm, name, &secret).with_context(|| {
+        let (found, provider, takes) = (secret.len(), algorithm.name(), algorithm.secret_lengths());
+        format!("the secret of key {name:?} has {found} bytes; {provider} takes {takes} here")
+    })
 }
 
 #[cfg(test)]

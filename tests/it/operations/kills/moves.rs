@@ -7,7 +7,7 @@ use testkit::{Etcd, killed_at};
 use super::*;
 
 /// What the move tells etcd.
-const TELLS: &str = "writev,sendto,sendmsg";
+pub(super) const TELLS: &str = "writev,sendto,sendmsg";
 
 /// Somewhere in etcd.
 struct Away<'a> {

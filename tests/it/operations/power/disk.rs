@@ -51,7 +51,8 @@ pub(super) type World = BTreeMap<PathBuf, Option<(Vec<u8>, u32)>>;
 impl Disk {
     /// All that lies in the folder is durable at first.
     pub(super) fn of(root: &Path) -> Self {
-        let mut disk = Self { root: root.to_owned(), files: Vec::new(), live: BTreeMap::new(), durable: BTreeMap::new() };
+        let mut disk =
+            Self { root: root.to_owned(), files: Vec::new(), live: BTreeMap::new(), durable: BTreeMap::new() };
         disk.take_in(root);
         disk.durable = disk.live.clone();
         disk
@@ -168,7 +169,8 @@ impl Disk {
             Left::NamesBeforeContents => &self.live,
         };
         // What lies in a folder is as lost as the folder's name.
-        let is_there = |name: &Path| name.ancestors().skip(1).all(|above| above == Path::new("") || names.contains_key(above));
+        let is_there =
+            |name: &Path| name.ancestors().skip(1).all(|above| above == Path::new("") || names.contains_key(above));
         let content = |node: &Node| match node {
             Node::Dir => None,
             Node::File(number) => Some((self.files[*number].synced.clone(), self.files[*number].mode)),

@@ -123,7 +123,8 @@ fn step(call: &str) -> Option<Step> {
         "unlink" | "rmdir" => Some(Step::Remove { path: named(0)? }),
         // Folders are emptied from within, by names that are relative to them.
         "unlinkat" => {
-            let folder = argument(0)?.split_once('<').map(|(_, folder)| folder.trim_end_matches('>')).unwrap_or_default();
+            let folder =
+                argument(0)?.split_once('<').map(|(_, folder)| folder.trim_end_matches('>')).unwrap_or_default();
             Some(Step::Remove { path: Path::new(folder).join(named(1)?) })
         }
         "mkdir" => Some(Step::MakeDir { path: named(0)? }),
@@ -205,7 +206,10 @@ fn calls_are_read() {
         Some(Step::Write { path: path("/d/a"), bytes: vec![0, 255] })
     );
     assert_eq!(step("fsync(9</d/a.new>)       = 0"), Some(Step::Sync { path: path("/d/a.new") }));
-    assert_eq!(step(r#"rename("/d/a.new", "/d/a") = 0"#), Some(Step::Rename { from: path("/d/a.new"), to: path("/d/a") }));
+    assert_eq!(
+        step(r#"rename("/d/a.new", "/d/a") = 0"#),
+        Some(Step::Rename { from: path("/d/a.new"), to: path("/d/a") })
+    );
     assert_eq!(step(r#"unlink("/d/a") = -1 ENOENT (No such file or directory)"#), None);
     assert_eq!(step(r#"unlinkat(5</d/s>, "b", 0) = 0"#), Some(Step::Remove { path: path("/d/s/b") }));
 }

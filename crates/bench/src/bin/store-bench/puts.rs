@@ -101,7 +101,7 @@ pub(crate) async fn puts(
         let (store, value) = (store.clone(), pool[from..from + length].to_vec());
         async move {
             let ops = vec![Op::Put { key: key.as_bytes().into(), value: value.into() }];
-            store.commit(Write { ops, durability }).await?;
+            store.commit(Write { durability, ..Write::transaction(ops) }).await?;
             Ok(())
         }
     })

@@ -1,14 +1,13 @@
-//! The cipher, and which key is for what.
+//! Which key is for what.
 
 use std::{borrow::Cow, sync::Arc};
 
 use anyhow::Context;
 use bytes::Bytes;
-use ring::{
-    aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
-    rand::{SecureRandom, SystemRandom},
-};
+use ring::rand::{SecureRandom, SystemRandom};
 use store::{Seal, Unsealable};
+
+use super::cipher::{Algorithm, Cipher};
 
 /// What every encrypted value begins with. No object does: they are JSON.
 const MARK: &[u8] = b"k8s:enc:";
@@ -26,10 +25,22 @@ pub(super) fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
     Ok(bytes)
 }
 
+/// With which key a value is encrypted, for people; `k8s:enc:PROVIDER:VERSION:NAME:` is what it begins with.
+fn key_of(sealed: &[u8]) -> String {
+    /// As much of a value as may be shown: what follows the name is no text.
+    const LONGEST_NAME: usize = 253;
+    let mut parts = sealed[MARK.len()..].splitn(4, |byte| *byte == b':');
+    let mut text = || parts.next().and_then(|part| std::str::from_utf8(part).ok()).filter(|t| t.len() <= LONGEST_NAME);
+    match (text(), text(), text()) {
+        (Some(provider), Some(_), Some(name)) => format!("{provider} key {name:?}"),
+        _ => "an unknown provider".to_owned(),
+    }
+}
+
 /// A key with what its values begin with.
 pub(super) struct Key {
     prefix: Vec<u8>,
-    cipher: LessSafeKey,
+    cipher: Cipher,
 }
 
 impl std::fmt::Debug for Key {
@@ -40,42 +51,30 @@ impl std::fmt::Debug for Key {
 
 impl Key {
     /// `None` if the secret is of no length that there is.
-    pub(super) fn new(name: &str, secret: &[u8]) -> Option<Self> {
-        let algorithm = [&AES_128_GCM, &AES_256_GCM].into_iter().find(|a| a.key_len() == secret.len())?;
-        let cipher = LessSafeKey::new(UnboundKey::new(algorithm, secret).ok()?);
-        Some(Self { prefix: format!("k8s:enc:aesgcm:v1:{name}:").into_bytes(), cipher })
+    pub(super) fn new(algorithm: Algorithm, name: &str, secret: &[u8]) -> Option<Self> {
+        let prefix = format!("k8s:enc:{}:v1:{name}:", algorithm.name()).into_bytes();
+        Some(Self { prefix, cipher: Cipher::new(algorithm, secret)? })
     }
 
-    fn seal(&self, key: &[u8], value: &[u8]) -> Vec<u8> {
-        let nonce: [u8; NONCE_LEN] = random().expect("a server that got keys gets random numbers");
-        let mut body = value.to_vec();
-        self.cipher
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(key), &mut body)
-            .expect("an object is far shorter than what a key can encrypt");
-        [&self.prefix[..], &nonce, &body].concat()
+    fn seal(&self, place: &[u8], value: &[u8]) -> Vec<u8> {
+        let sealed = self.cipher.seal(place, value).expect("a server that got keys gets random numbers");
+        [&self.prefix[..], &sealed].concat()
     }
 
     fn overhead(&self) -> usize {
-        self.prefix.len() + NONCE_LEN + self.cipher.algorithm().tag_len()
+        self.prefix.len() + self.cipher.overhead()
     }
 
-    /// `None` if it was sealed with another key.
-    fn open(&self, key: &[u8], stored: &[u8]) -> Option<Result<Bytes, Unsealable>> {
-        let (nonce, body) = stored.strip_prefix(&self.prefix[..])?.split_at_checked(NONCE_LEN)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let mut body = body.to_vec();
-        let length = match self.cipher.open_in_place(nonce, Aad::from(key), &mut body) {
-            Ok(value) => value.len(),
-            Err(_) => return Some(Err(Unsealable::Refused)),
-        };
-        body.truncate(length);
-        Some(Ok(body.into()))
+    /// `None` if it was sealed with a key of another name.
+    fn open(&self, place: &[u8], stored: &[u8]) -> Option<Result<Bytes, Unsealable>> {
+        let sealed = stored.strip_prefix(&self.prefix[..])?;
+        Some(self.cipher.open(place, sealed).map(Bytes::from).ok_or(Unsealable::Refused))
     }
 }
 
 #[derive(Debug)]
 pub(super) enum Provider {
-    AesGcm(Box<Key>),
+    Key(Box<Key>),
     Identity,
 }
 
@@ -113,7 +112,7 @@ impl Sealer {
 impl Seal for Sealer {
     fn seal(&self, key: &[u8], value: &[u8]) -> Option<Vec<u8>> {
         match self.providers(key)?.first()? {
-            Provider::AesGcm(cipher) => Some(cipher.seal(&self.bound_to(key), value)),
+            Provider::Key(first) => Some(first.seal(&self.bound_to(key), value)),
             Provider::Identity => None,
         }
     }
@@ -125,7 +124,7 @@ impl Seal for Sealer {
     fn overhead(&self) -> usize {
         let all = self.by_prefix.iter().flat_map(|(_, providers)| providers.first());
         let overhead = |provider: &Provider| match provider {
-            Provider::AesGcm(cipher) => cipher.overhead(),
+            Provider::Key(key) => key.overhead(),
             Provider::Identity => 0,
         };
         all.map(overhead).max().unwrap_or_default()
@@ -137,12 +136,16 @@ impl Seal for Sealer {
             let allowed = providers.iter().any(|provider| matches!(provider, Provider::Identity));
             return if allowed { Ok(stored) } else { Err(Unsealable::Plain) };
         }
-        providers
-            .iter()
-            .find_map(|provider| match provider {
-                Provider::AesGcm(cipher) => cipher.open(&self.bound_to(key), &stored),
-                Provider::Identity => None,
-            })
-            .unwrap_or(Err(Unsealable::UnknownKey))
+        // As upstream does: keys may share a name while one replaces the other, so all of them are tried.
+        let mut refused = None;
+        for provider in providers {
+            let Provider::Key(cipher) = provider else { continue };
+            match cipher.open(&self.bound_to(key), &stored) {
+                Some(Ok(value)) => return Ok(value),
+                Some(Err(why)) => refused = Some(why),
+                None => {}
+            }
+        }
+        Err(refused.unwrap_or_else(|| Unsealable::UnknownKey { key: key_of(&stored) }))
     }
 }

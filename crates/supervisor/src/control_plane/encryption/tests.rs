@@ -50,15 +50,43 @@ fn the_first_provider_writes_and_all_read() {
     assert_eq!(new.open(SECRET, Bytes::from("{}")).unwrap(), "{}");
     assert!(new.seal(SECRET, b"{}").unwrap().starts_with(b"k8s:enc:aesgcm:v1:key2:"));
     let alone = sealer(&aesgcm("key2", 2)).unwrap();
-    assert_eq!(alone.open(SECRET, sealed), Err(Unsealable::UnknownKey));
+    assert_eq!(alone.open(SECRET, sealed), Err(Unsealable::UnknownKey { key: "aesgcm key \"key1\"".to_owned() }));
     assert_eq!(alone.open(SECRET, Bytes::from("{}")), Err(Unsealable::Plain));
     assert_eq!(sealer("  - identity: {}\n").unwrap().seal(SECRET, b"{}"), None);
+}
+
+/// From any provider to any other, as an administrator changes them.
+#[test]
+fn providers_follow_each_other() {
+    let one = |provider: &str, name: &str, byte: u8| {
+        format!("  - {provider}: {{keys: [{{name: {name}, secret: {}}}]}}\n", STANDARD.encode([byte; 32]))
+    };
+    let providers = ["aesgcm", "aescbc", "secretbox"];
+    for (old, new) in providers.iter().flat_map(|old| providers.map(|new| (*old, new))) {
+        let before = sealer(&one(old, "a", 1)).unwrap();
+        let sealed: Bytes = before.seal(SECRET, b"{}").unwrap().into();
+        assert!(sealed.starts_with(format!("k8s:enc:{old}:v1:a:").as_bytes()));
+        // Also where the new key has the name of the old one.
+        for name in ["a", "b"] {
+            let both = sealer(&(one(new, name, 2) + &one(old, "a", 1))).unwrap();
+            assert_eq!(both.open(SECRET, sealed.clone()).unwrap(), "{}");
+            assert!(both.seal(SECRET, b"{}").unwrap().starts_with(format!("k8s:enc:{new}:v1:{name}:").as_bytes()));
+        }
+        let plain = sealer(&("  - identity: {}\n".to_owned() + &one(old, "a", 1))).unwrap();
+        assert_eq!((plain.open(SECRET, sealed.clone()).unwrap(), plain.seal(SECRET, b"{}")), (Bytes::from("{}"), None));
+        let none = sealer("  - identity: {}\n").unwrap().open(SECRET, sealed).unwrap_err();
+        assert_eq!(
+            none.to_string(),
+            format!("no matching key was found: it is encrypted with {old} key \"a\", which is not configured")
+        );
+    }
 }
 
 #[test]
 fn what_is_wrong_is_named_and_no_secret_shown() {
     let error = |providers: &str| format!("{:#}", sealer(providers).unwrap_err());
-    assert!(error("  - aescbc: {keys: []}\n").contains("aescbc is not supported"));
+    assert!(error("  - kms: {keys: []}\n").contains("kms is not supported"));
+    assert!(error("  - aescbc: {keys: []}\n").contains("aescbc has no keys"));
     assert!(error("  - aesgcm: {keys: [{name: a, secret: aGVsbG8=}]}\n").contains("5 bytes"));
     let wrong = error("  - aesgcm: {keys: [{name: a, secret: 'hush, hush'}]}\n");
     assert!(wrong.contains("base64") && !wrong.contains("hush"), "{wrong}");
