@@ -282,11 +282,11 @@ pub(crate) fn check_not_elsewhere(data_dir: &Path) -> anyhow::Result<()> {
 /// The cluster of this folder is no longer in etcd.
 pub(crate) fn forget(data_dir: &Path) -> anyhow::Result<()> {
     let mark = data_dir.join(MARK);
+    let failed = || format!("remove {}", mark.display());
     match std::fs::remove_file(&mark) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("remove {}", mark.display()))
-        }
-        _ => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error).with_context(failed),
+        Ok(()) => std::fs::File::open(data_dir).and_then(|folder| folder.sync_all()).with_context(failed),
     }
 }
 
