@@ -177,7 +177,7 @@ fn no_revision_of_any_place_before_is_resumed() {
     };
     live(0, &server.kubectl(), &mut remembered);
     for (place, to) in (1..).zip(["etcd", "local", "etcd", "local"]) {
-        assert!(server.process().stop(std::time::Duration::from_secs(20)).success());
+        assert!(server.process().stop(std::time::Duration::from_secs(60)).success());
         server.kill();
         if place == 3 {
             // Another etcd, which begins at one, as an administrator has who moved away from the first for good.

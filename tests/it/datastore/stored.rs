@@ -140,8 +140,11 @@ fn what_a_server_says_of_itself_and_events_go_by_themselves() {
     assert!(events.len() == 1 && events.iter().all(an_hour), "{events:?}");
     let maps = lasting(&etcd, "/registry/configmaps/default/");
     assert!(maps.iter().any(|(key, _)| key.ends_with("/stays")) && maps.iter().all(|(_, left)| left.is_none()));
-    let masters = lasting(&etcd, "/registry/masterleases/");
-    assert!(masters.len() == 1 && masters[0].1.unwrap() <= 15, "{masters:?}");
+    // On a loaded machine it may have been late to say that it lives.
+    testkit::eventually("it says that it lives", || {
+        let masters = lasting(&etcd, "/registry/masterleases/");
+        if masters.len() == 1 && masters[0].1.unwrap() <= 15 { Ok(()) } else { Err(masters) }
+    });
 
     server.kill();
     testkit::eventually("nobody says that it lives", || {
