@@ -100,13 +100,15 @@ async fn slow_tls_is_tls() {
     let address = member.endpoint().replace("https://", "");
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("https://{}", listener.local_addr().unwrap());
-    let proxy = tokio::spawn(async move {
+    let mut proxy = tokio::task::JoinSet::new();
+    proxy.spawn(async move {
+        let mut connections = tokio::task::JoinSet::new();
         // The first is cut off in the handshake; the others wait.
         drop(listener.accept().await.unwrap());
         loop {
             let (mut here, _) = listener.accept().await.unwrap();
             let address = address.clone();
-            tokio::spawn(async move {
+            connections.spawn(async move {
                 tokio::time::sleep(Duration::from_millis(900)).await;
                 let mut there = tokio::net::TcpStream::connect(address).await.unwrap();
                 tokio::io::copy_bidirectional(&mut here, &mut there).await.ok();
@@ -116,7 +118,6 @@ async fn slow_tls_is_tls() {
     let config = with(&member, Some(tls(member.certificates().path("ca.crt").parent().unwrap())));
     let store = Store::connect(EtcdConfig { endpoints: vec![endpoint], ..config }).await.unwrap();
     store.commit(Write::put(&b"k"[..], "v")).await.unwrap();
-    proxy.abort();
 }
 
 /// What is wrong with the member's certificate, in words.
