@@ -160,7 +160,6 @@ pub struct CompactionResponse {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LeaseGrantRequest {
-    /// In seconds.
     #[prost(int64, tag = "1")]
     pub ttl: i64,
 }
