@@ -124,6 +124,8 @@ fn host_ports_lead_to_their_pods() {
     });
     answers(&host, "127.0.0.1:8090", "free");
     kubectl.ok("delete pod taken free --timeout=120s");
+    // Without grace the API forgets a pod before its node does, and a daemon that is dead takes no rule away.
+    is_refused(&host, "127.0.0.1:8090");
 
     // Over UDP, from three sides, one flow each.
     let from_host = udp(&host, "0.0.0.0:40000", "172.30.0.2:8090");
