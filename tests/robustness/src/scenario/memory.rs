@@ -125,7 +125,7 @@ async fn chaos(disk: SimDisk, mut dice: Dice) {
     let some_time = |dice: &mut Dice| Duration::from_micros(dice.roll(30_000));
     let faults = Faults::default();
     tokio::time::sleep(some_time(&mut dice)).await;
-    match dice.roll(9) {
+    match dice.roll(10) {
         0..=3 => disk.set(Faults { dies_after: Some(dice.roll(60)), ..faults }),
         4 => disk.set(Faults { sync_fails: true, ..faults }),
         5 => disk.set(Faults { write_fails: true, ..faults }),
@@ -135,6 +135,8 @@ async fn chaos(disk: SimDisk, mut dice: Dice) {
             disk.set(faults);
         }
         7 => disk.set(Faults { sync_takes: Some(Duration::from_micros(dice.roll(4000))), ..faults }),
+        // Writers are faster than checkpoints.
+        8 => disk.set(Faults { temporary_takes: Some(Duration::from_micros(dice.roll(60_000))), ..faults }),
         _ => {}
     }
 }

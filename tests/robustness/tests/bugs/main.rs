@@ -10,7 +10,7 @@ use robustness::{
 use store::failpoints::{Bug, put_back};
 
 /// Histories tried for each bug.
-const TRIES: u64 = 200;
+const TRIES: u64 = 500;
 const LIVES: u64 = 8;
 
 /// Which checks are to find which bug.

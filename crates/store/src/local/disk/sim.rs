@@ -44,6 +44,8 @@ pub struct Faults {
     pub write_fails: bool,
     /// Syncs of files take this long.
     pub sync_takes: Option<Duration>,
+    /// And those of files that have no name of their own yet, as large ones do that are written beside the log.
+    pub temporary_takes: Option<Duration>,
 }
 
 #[derive(Clone, Default)]
@@ -144,6 +146,12 @@ impl Inner {
             None => {}
         }
         Ok(())
+    }
+
+    /// How long a sync of this file takes.
+    fn takes(&self, number: usize) -> Option<Duration> {
+        let is_temporary = || self.names.iter().any(|(name, other)| *other == number && name.ends_with(".tmp"));
+        self.faults.temporary_takes.filter(|_| is_temporary()).or(self.faults.sync_takes)
     }
 
     fn number(&self, name: &str) -> io::Result<usize> {
@@ -262,7 +270,7 @@ impl DiskFile for Handle {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        let takes = self.disk.inner.lock().faults.sync_takes;
+        let takes = self.disk.inner.lock().takes(self.number);
         if let Some(takes) = takes {
             std::thread::sleep(takes);
         }
