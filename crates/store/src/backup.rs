@@ -69,7 +69,7 @@ pub enum BackupError {
 }
 
 impl Verified {
-    /// Writes what was read, as [`Store::save`](crate::Store::save) does.
+    /// Writes what was read, as [`Savable::save`](crate::Savable::save) does.
     pub fn save(&self, out: &mut dyn io::Write) -> io::Result<Contents> {
         save(&self.snapshot, None, out)
     }
