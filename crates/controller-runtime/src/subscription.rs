@@ -12,7 +12,8 @@ use tokio::sync::Notify;
 use crate::{Cache, Entry, Key};
 
 /// An object is other than when this subscriber last looked. An object deleted and made anew in between is one
-/// change, from one uid to another.
+/// change, from one uid to another. One that was made and deleted in between is gone, and `old` is what it was last: who
+/// made it has to hear that it is gone.
 #[derive(Clone, Debug)]
 pub struct Change {
     pub key: Key,
@@ -40,32 +41,42 @@ pub(crate) struct Pending {
 
 struct Waiting {
     order: VecDeque<Key>,
-    old: HashMap<Key, Option<Arc<Entry>>>,
+    old: HashMap<Key, Before>,
+}
+
+/// What an object was before the changes that wait.
+#[derive(Default)]
+struct Before {
+    /// Before the first: what the subscriber knows.
+    first: Option<Arc<Entry>>,
+    /// Before the latest.
+    latest: Option<Arc<Entry>>,
 }
 
 impl Pending {
     pub(crate) fn new(present: impl Iterator<Item = Key>) -> Self {
         let order: VecDeque<Key> = present.collect();
-        let old = order.iter().map(|key| (key.clone(), None)).collect();
+        let old = order.iter().map(|key| (key.clone(), Before::default())).collect();
         Self { waiting: Mutex::new(Waiting { order, old }), notify: Notify::new() }
     }
 
-    /// The first `old` of a key that waits is the one the subscriber knows; later ones it never saw.
     pub(crate) fn push(&self, key: &Key, old: Option<Arc<Entry>>) {
         let mut waiting = self.waiting.lock();
-        if !waiting.old.contains_key(key) {
+        if let Some(before) = waiting.old.get_mut(key) {
+            before.latest = old;
+        } else {
             waiting.order.push_back(key.clone());
-            waiting.old.insert(key.clone(), old);
+            waiting.old.insert(key.clone(), Before { first: old.clone(), latest: old });
         }
         drop(waiting);
         self.notify.notify_one();
     }
 
-    fn pop(&self) -> Option<(Key, Option<Arc<Entry>>)> {
+    fn pop(&self) -> Option<(Key, Before)> {
         let mut waiting = self.waiting.lock();
         let key = waiting.order.pop_front()?;
-        let old = waiting.old.remove(&key).flatten();
-        Some((key, old))
+        let before = waiting.old.remove(&key).unwrap_or_default();
+        Some((key, before))
     }
 }
 
@@ -93,9 +104,10 @@ impl Subscription {
     /// The next change if one waits.
     pub fn try_next(&mut self) -> Option<Change> {
         loop {
-            let (key, old) = self.pending.pop()?;
+            let (key, Before { first, latest }) = self.pending.pop()?;
             let new = self.cache.get(&key);
-            // Made and deleted since the last look, or announced again after it was already seen.
+            let old = if new.is_none() { first.or(latest) } else { first };
+            // Announced again after it was already seen.
             let same = match (&old, &new) {
                 (None, None) => true,
                 (Some(old), Some(new)) => Arc::ptr_eq(old, new),
